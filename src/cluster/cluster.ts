@@ -1,0 +1,105 @@
+import { TransshipError } from '../errors.ts';
+
+/** An object as the API server sends it. Unknown fields are kept: nothing in this program may drop what it can't name. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  [field: string]: unknown;
+}
+
+/** The part of `metadata` this program looks at. */
+export interface ObjectMeta {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: OwnerReference[];
+  finalizers?: string[];
+  [field: string]: unknown;
+}
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/ */
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+/** One request to the API server. */
+export interface ClusterRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Absolute path on the server, such as `/api/v1/namespaces`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly contentType?: string | undefined;
+  readonly accept?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a program started by this one (helm) reaches the same cluster as the same user. */
+export interface ClusterAccess {
+  /** Path of a kubeconfig file; absent when the connection is the in-cluster one. */
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+}
+
+/** Which objects a list asks for. */
+export interface ListOptions {
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A connection to one cluster: authenticated, kept alive, limited to a number of connections. */
+export interface Cluster {
+  /** The name of the kubeconfig context, or `in-cluster`. */
+  readonly context: string;
+  readonly server: string;
+  /** The namespace the kubeconfig's context names, else `default`. */
+  readonly namespace: string;
+  readonly access: ClusterAccess;
+
+  /**
+   * Sends one request and parses the JSON answer. Retries what is safe to send twice (a refused connection for every
+   * method; 429, 5xx and resets for reads) with growing, jittered gaps, honouring `Retry-After`.
+   *
+   * @throws ClusterError with the server's Status when it answers 4xx or 5xx
+   */
+  json<T>(request: ClusterRequest): Promise<T>;
+
+  /**
+   * Lists a collection page by page: the next page is on its way while this one is read. Items carry `apiVersion` and
+   * `kind`. An expired continue token starts the list again without losing or repeating an object.
+   *
+   * @param path - the collection, such as `/api/v1/secrets`
+   */
+  list(path: string, options?: ListOptions): AsyncIterable<KubeObject>;
+
+  /** Closes every connection. */
+  close(): Promise<void>;
+}
+
+/** The API server's answer when it refuses: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
+export class ClusterError extends TransshipError {
+  /** The HTTP status, or 0 when no answer came. */
+  readonly status: number;
+  /** The machine-readable reason, such as `AlreadyExists`. */
+  readonly reason: string;
+
+  constructor(status: number, reason: string, message: string, details: { hint?: string; cause?: unknown } = {}) {
+    super(status === 401 || status === 403 ? 'FORBIDDEN' : 'CLUSTER', message, details);
+    this.name = 'ClusterError';
+    this.status = status;
+    this.reason = reason;
+  }
+}

@@ -1,0 +1,30 @@
+/** What became of one release in a run. */
+export type Outcome = 'exported' | 'created' | 'updated' | 'unchanged' | 'deleted' | 'skipped' | 'failed';
+
+/** One row of the summary, the `releases` output and `--output json`. */
+export interface ReleaseResult {
+  readonly name: string;
+  /** The namespace it is in now: on import, after the namespace map. */
+  readonly namespace: string;
+  readonly chart: string;
+  readonly chartVersion: string;
+  readonly appVersion: string;
+  /** The revision that runs. */
+  readonly revision: number;
+  /** How many revisions travelled. */
+  readonly revisions: number;
+  readonly status: string;
+  readonly outcome: Outcome;
+  /** For `failed` and `skipped`: why, in Helm's own words where Helm said it. */
+  readonly message?: string | undefined;
+}
+
+/** Counts by outcome of everything a run touched. */
+export interface Counts {
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly deleted: number;
+  readonly skipped: number;
+  readonly failed: number;
+}
