@@ -1,0 +1,53 @@
+import { TransshipError } from '../errors.ts';
+
+/** PATH_MAX of Linux; a longer path could not be unpacked by tar. */
+const MAX_PATH_BYTES = 4096;
+
+/**
+ * What is wrong with a path as the name of an archive's file, as the end of a sentence; undefined when nothing is.
+ * Stricter than tar: what is allowed is the same file for every tool on every system, and is one plain line of
+ * `sha1sum` (which escapes backslashes and line breaks).
+ */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (!path.isWellFormed() || path.includes('\uFFFD')) return 'is not valid UTF-8';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (/[\u0000-\u001F\u007F]/.test(path)) return 'has a control character';
+  if (path.includes('\\')) return 'has a backslash';
+  if (path.startsWith('/') || /^[A-Za-z]:/.test(path)) return 'is absolute';
+  if (/(^|\/)\.\.(\/|$)/.test(path)) return 'leads out of the archive';
+  if (/(^|\/)\.?(\/|$)/.test(path)) return 'has an empty segment';
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`;
+  return undefined;
+}
+
+/**
+ * Checks the paths of one archive, one after the other.
+ *
+ * @returns a function that throws TransshipError `ARCHIVE_UNSUPPORTED` naming a path that is not allowed, was there
+ *   before, or is a file where another path needs a folder
+ */
+export function createPathGuard(): (path: string) => void {
+  const files = new Set<string>();
+  const folders = new Set<string>();
+  return (path) => {
+    const problem = pathProblem(path);
+    if (problem !== undefined) throw refused(path, problem);
+    if (files.has(path)) throw refused(path, 'is there twice');
+    if (folders.has(path)) throw refused(path, 'is a file and a folder');
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const folder = path.slice(0, end);
+      // A known folder's parents are known as well.
+      if (folders.has(folder)) break;
+      if (files.has(folder)) throw refused(folder, 'is a file and a folder');
+      folders.add(folder);
+    }
+    files.add(path);
+  };
+}
+
+function refused(path: string, problem: string): TransshipError {
+  return new TransshipError('ARCHIVE_UNSUPPORTED', `The path ${JSON.stringify(path)} ${problem}.`, {
+    hint: 'Paths in an archive are relative, with / between names, and each stands for one file.',
+  });
+}

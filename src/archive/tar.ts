@@ -1,0 +1,214 @@
+import { once } from 'node:events';
+import { extract, type Header, pack } from 'tar-stream';
+import { messageOf, TransshipError } from '../errors.ts';
+import { damaged } from './damage.ts';
+import type { Entry } from './entry.ts';
+import { createPathGuard } from './paths.ts';
+import { abortable, type Bytes, feed, handOut, joinPieces } from './streams.ts';
+
+/** How an archive's tar is written. */
+export interface TarOptions {
+  /** The time of every file: given, so that the same entries make the same bytes. */
+  readonly mtime: Date;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const BLOCK_BYTES = 512;
+
+/** What is handed on at once: each piece costs every later step (hash, codec, upload) some fixed time. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Entries up to this size are read whole: a stream for each would cost more than its bytes. */
+const SMALL_BYTES = 256 * 1024;
+
+/** The latest time that tar-stream writes right, in seconds: it counts in 32 bits. */
+const MAX_MTIME = 0x7fffffff;
+
+/**
+ * Writes entries as a tar, in pieces of about 1 MiB. Files get mode 0600, owner 0 and the given time; paths that are
+ * long or not ASCII are written as PAX headers, which every tar reads.
+ *
+ * @throws the signal's reason when it fires
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, or is there twice
+ * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
+ */
+export async function* packTar(
+  entries: AsyncIterable<Entry>,
+  { mtime, signal }: TarOptions,
+): AsyncGenerator<Uint8Array> {
+  const checkPath = createPathGuard();
+  const seconds = Math.min(Math.floor(mtime.getTime() / 1000), MAX_MTIME);
+  const tar = pack();
+  // Its errors come back through the calls below.
+  tar.on('error', () => {});
+  let pieces: Uint8Array[] = [];
+  let length = 0;
+  tar.on('data', (data) => {
+    const piece = bytesOf(data);
+    pieces.push(piece);
+    length += piece.byteLength;
+  });
+  const flush = () => {
+    const joined = joinPieces(pieces, length);
+    pieces = [];
+    length = 0;
+    return joined;
+  };
+
+  try {
+    for await (const { path, size, body } of abortable(entries, signal)) {
+      checkPath(path);
+      const pax = needsPax(path) ? { pax: {} } : {};
+      const written = Promise.withResolvers<void>();
+      const header = { name: path, size, mode: 0o600, mtime: new Date(seconds * 1000), type: 'file' as const, ...pax };
+      const sink = tar.entry(header, (error) => (error ? written.reject(error) : written.resolve()));
+      sink.on('error', () => {});
+      // A body that fails is told by its own error.
+      written.promise.catch(() => {});
+      let left = size;
+      for await (const piece of body instanceof Uint8Array ? slicesOf(body) : abortable(body, signal)) {
+        left -= piece.byteLength;
+        if (left < 0) throw damaged(`The body of ${path} has more than the ${size} bytes it should have.`);
+        if (!sink.write(piece)) await once(sink, 'drain');
+        if (length >= PIECE_BYTES) yield flush();
+      }
+      if (left > 0) throw damaged(`The body of ${path} ended after ${size - left} of ${size} bytes.`);
+      sink.end(null);
+      await written.promise;
+      if (length >= PIECE_BYTES) yield flush();
+    }
+    tar.finalize();
+    await once(tar, 'end');
+    yield flush();
+  } finally {
+    tar.destroy();
+  }
+}
+
+/** How many bytes an entry takes in the tar that {@link packTar} writes, headers and padding included. */
+export function tarSpan(path: string, size: number): number {
+  const headers = needsPax(path) ? 2 * BLOCK_BYTES + padded(paxLength(path)) : BLOCK_BYTES;
+  return headers + padded(size);
+}
+
+/**
+ * Reads a tar. Bodies of more than 256 KiB are streams: each can be read once, before the next entry is asked for; what
+ * is not read is skipped. Folders are skipped too, and a leading `./` is left out of paths.
+ *
+ * @throws the signal's reason when it fires
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for links, devices, sparse files and paths that may not be in an archive
+ * @throws TransshipError `ARCHIVE_DAMAGED` for a tar that is cut or damaged
+ */
+export async function* readTar(source: Bytes, signal?: AbortSignal): AsyncGenerator<Entry> {
+  const checkPath = createPathGuard();
+  const tar = extract();
+  // Its errors come out of the loop below.
+  tar.on('error', () => {});
+  let total = 0;
+  async function* count() {
+    for await (const piece of abortable(source, signal)) {
+      total += piece.byteLength;
+      yield piece;
+    }
+  }
+  const feeding = feed(count(), tar);
+  let last = 'its first file';
+  let end = 0;
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      tar.destroy();
+      const { failed, error: cause } = await feeding;
+      throw failed ? cause : explain(error, last);
+    }
+  };
+
+  const iterator = tar[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const result = await guarded(() => iterator.next());
+      if (result.done) break;
+      const file = result.value;
+      const { path, size } = checkHeader(file.header);
+      last = path;
+      end = file.offset + BLOCK_BYTES + padded(size);
+      const pieces = file[Symbol.asyncIterator]();
+      const next = () => guarded(() => pieces.next());
+      const { body, drain } = handOut(readPieces(next), path);
+      if (file.header.type === 'file') {
+        checkPath(path);
+        yield { path, size, body: size <= SMALL_BYTES ? await readAll(body, size) : body };
+      }
+      await drain();
+    }
+    const { failed, error } = await feeding;
+    if (failed) throw error;
+    // Two blocks of zeros end a tar; without them it may have been cut between two files.
+    if (total - end < 2 * BLOCK_BYTES) throw damaged(`The archive is cut after ${last}.`);
+  } finally {
+    tar.destroy();
+    await feeding;
+  }
+}
+
+function checkHeader({ name, type, size, pax }: Header): { path: string; size: number } {
+  const path = name.replace(/^(\.\/+)+/, '');
+  if (type !== 'file' && type !== 'directory') throw unsupported(path, `a ${type ?? 'thing of unknown kind'}`);
+  const keys = typeof pax === 'object' && pax !== null ? Object.keys(pax) : [];
+  if (keys.some((key) => key.startsWith('GNU.sparse.'))) throw unsupported(path, 'a sparse file');
+  if (!Number.isSafeInteger(size)) throw damaged(`The tar is damaged: ${path} has a size of ${size}.`);
+  return { path, size: type === 'directory' ? 0 : size };
+}
+
+async function* readPieces(next: () => Promise<IteratorResult<unknown>>): AsyncGenerator<Uint8Array> {
+  for (let result = await next(); !result.done; result = await next()) yield bytesOf(result.value);
+}
+
+function bytesOf(data: unknown): Uint8Array {
+  if (!(data instanceof Uint8Array)) throw new Error('tar-stream yields something that is not bytes.');
+  return data;
+}
+
+function unsupported(path: string, what: string): TransshipError {
+  return new TransshipError(
+    'ARCHIVE_UNSUPPORTED',
+    `${JSON.stringify(path)} is ${what}; an archive has plain files only.`,
+  );
+}
+
+function explain(error: unknown, last: string): unknown {
+  if (error instanceof TransshipError) return error;
+  const message = messageOf(error);
+  return message === 'Unexpected end of data'
+    ? damaged(`The archive is cut: it ends inside or right after ${last}.`, error)
+    : damaged(`The tar is damaged inside or right after ${last}: ${message}`, error);
+}
+
+async function readAll(body: Bytes, size: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body) pieces.push(piece);
+  return joinPieces(pieces, size);
+}
+
+function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.byteLength; start += PIECE_BYTES) yield bytes.subarray(start, start + PIECE_BYTES);
+}
+
+/** tar-stream would also cut a long path in two; one rule is easier to tell lengths by. */
+function needsPax(path: string): boolean {
+  // Every character that is not ASCII takes more than one byte.
+  return path.length > 100 || Buffer.byteLength(path) !== path.length;
+}
+
+/** The length of `<length> path=<path>\n`, where the length counts itself. */
+function paxLength(path: string): number {
+  const rest = Buffer.byteLength(` path=${path}\n`);
+  let length = rest;
+  while (length !== rest + String(length).length) length = rest + String(length).length;
+  return length;
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+}

@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { TransshipError } from '../errors.ts';
+import { type Compression, compress } from './compression.ts';
+import { digestBody, formatIndex, formatManifest, INDEX_PATH, type IndexedFile, MANIFEST_PATH } from './digests.ts';
+import { type Entry, entryOf } from './entry.ts';
+import type { Bytes } from './streams.ts';
+import { packTar, tarSpan } from './tar.ts';
+
+/** How an archive is written. */
+export interface WriteOptions {
+  readonly compression: Compression;
+  /** The time of every file in it: given, so that the same entries make the same archive. */
+  readonly mtime: Date;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What an archive came to. */
+export interface ArchiveSummary {
+  /** Bytes as stored. */
+  readonly size: number;
+  /** `sha256:<hex>` of the stored bytes. */
+  readonly digest: string;
+  /** How many files were given, and their bytes; the index and the manifest are not counted. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Bytes of the uncompressed tar. */
+  readonly tarSize: number;
+}
+
+/** An archive under way. */
+export interface ArchiveWriting {
+  /** The stored bytes; read once. */
+  readonly bytes: Bytes;
+  /** What it came to; there only after the last byte. */
+  summary(): ArchiveSummary;
+}
+
+/**
+ * Writes entries as an archive and adds `_index.json` and `manifest`. Nothing is read before `bytes` is; memory stays
+ * flat but for some 200 bytes a file. Whoever reads first gets the order of the entries: `_snapshot.json` should lead.
+ *
+ * @throws the signal's reason when it fires
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, is there twice, or is one of
+ *   those that are added; and for xz where it can't be written
+ * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
+ */
+export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOptions): ArchiveWriting {
+  const { compression, mtime, signal } = options;
+  const totals = { files: 0, bytes: 0, tarSize: 0 };
+  let summary: ArchiveSummary | undefined;
+
+  async function* stored(): AsyncGenerator<Uint8Array> {
+    const tar = measure(packTar(withDigests(entries, totals), { mtime, signal }), totals);
+    const sha256 = createHash('sha256');
+    let size = 0;
+    for await (const piece of compress(tar, compression, signal)) {
+      sha256.update(piece);
+      size += piece.byteLength;
+      yield piece;
+    }
+    summary = { size, digest: `sha256:${sha256.digest('hex')}`, ...totals };
+  }
+
+  return {
+    bytes: stored(),
+    summary: () => {
+      if (summary === undefined) throw new Error('An archive has no summary before its last byte.');
+      return summary;
+    },
+  };
+}
+
+/** The entries, followed by the index and the manifest of all that went before. */
+async function* withDigests(
+  entries: AsyncIterable<Entry>,
+  totals: { files: number; bytes: number },
+): AsyncGenerator<Entry> {
+  const files: IndexedFile[] = [];
+  const manifest: [string, string][] = [];
+  let offset = 0;
+  for await (const { path, size, body } of entries) {
+    if (path === INDEX_PATH || path === MANIFEST_PATH) {
+      throw new TransshipError('ARCHIVE_UNSUPPORTED', `${path} is written by the archive itself.`);
+    }
+    const digested = digestBody(body);
+    // Resumes when the body has been written.
+    yield { path, size, body: digested.body };
+    const { sha1, sha256 } = digested.digests();
+    files.push({ path, size, sha256, offset });
+    manifest.push([path, sha1]);
+    offset += tarSpan(path, size);
+    totals.files++;
+    totals.bytes += size;
+  }
+  const index = entryOf(INDEX_PATH, formatIndex(files));
+  const { body, digests } = digestBody(index.body);
+  yield { ...index, body };
+  manifest.push([INDEX_PATH, digests().sha1]);
+  yield entryOf(MANIFEST_PATH, formatManifest(manifest));
+}
+
+async function* measure(tar: Bytes, totals: { tarSize: number }): AsyncGenerator<Uint8Array> {
+  for await (const piece of tar) {
+    totals.tarSize += piece.byteLength;
+    yield piece;
+  }
+}
