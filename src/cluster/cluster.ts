@@ -1,4 +1,4 @@
-import { TransshipError } from '../errors.ts';
+import { type ErrorDetails, TransshipError } from '../errors.ts';
 
 /** An object as the API server sends it. Unknown fields are kept: nothing in this program may drop what it can't name. */
 export interface KubeObject {
@@ -70,8 +70,9 @@ export interface Cluster {
   readonly access: ClusterAccess;
 
   /**
-   * Sends one request and parses the JSON answer. Retries what is safe to send twice (a refused connection for every
-   * method; 429, 5xx and resets for reads) with growing, jittered gaps, honouring `Retry-After`.
+   * Sends one request and parses the JSON answer. Retries what is safe to send twice (a refused connection and 429 for
+   * every method; 5xx, resets and stalls for GET, PUT, DELETE and server-side apply) with growing, jittered gaps,
+   * honouring `Retry-After`. A retried DELETE may find the object gone already and answer 404.
    *
    * @throws ClusterError with the server's Status when it answers 4xx or 5xx
    */
@@ -93,13 +94,19 @@ export interface Cluster {
 export class ClusterError extends TransshipError {
   /** The HTTP status, or 0 when no answer came. */
   readonly status: number;
-  /** The machine-readable reason, such as `AlreadyExists`. */
+  /**
+   * The machine-readable reason, such as `AlreadyExists`. Where no answer came: `Unreachable`, `Reset`, `Stalled`,
+   * `Certificate`, `Credentials`, `Closed`, `Unknown`; `InvalidResponse` for an answer that is not the API server's.
+   */
   readonly reason: string;
+  /** The parsed body of the answer, a Status where the API server itself refused. */
+  readonly answer: unknown;
 
-  constructor(status: number, reason: string, message: string, details: { hint?: string; cause?: unknown } = {}) {
+  constructor(status: number, reason: string, message: string, details: ErrorDetails & { answer?: unknown } = {}) {
     super(status === 401 || status === 403 ? 'FORBIDDEN' : 'CLUSTER', message, details);
     this.name = 'ClusterError';
     this.status = status;
     this.reason = reason;
+    this.answer = details.answer;
   }
 }

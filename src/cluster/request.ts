@@ -1,0 +1,174 @@
+import type { Reporter } from '../report/reporter.ts';
+import { type Clock, cancelled } from './clock.ts';
+import type { ClusterRequest } from './cluster.ts';
+import type { Credentials, Session } from './credentials.ts';
+import { type Failure, invalidAnswer, noAnswer, refusal, type Where } from './failures.ts';
+import type { Transport, WireAnswer } from './transport.ts';
+
+/** A parsed answer and how many bytes it was. */
+export interface Received<T> {
+  readonly value: T;
+  readonly bytes: number;
+}
+
+/** Sends one request, again where that is safe and may help. */
+export type Send = <T>(request: ClusterRequest) => Promise<Received<T>>;
+
+export interface SenderOptions {
+  readonly context: string;
+  readonly server: string;
+  readonly credentials: Credentials;
+  readonly transport: Transport;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  /** Milliseconds; what the transport was made with. */
+  readonly stallTimeout: number;
+}
+
+/** How often a request is sent at most. With gaps of up to 10 s, ten times outlast a restarting API server. */
+const TRIES = 10;
+/** Before the first answer ever, a wrong address is more likely than a restart: fail soon. */
+const FIRST_TRIES = 4;
+const STALL_TRIES = 3;
+const INTERNAL_TRIES = 4;
+/** Milliseconds. */
+const FIRST_GAP = 250;
+const LONGEST_GAP = 10_000;
+const LONGEST_RETRY_AFTER = 60_000;
+/** How long after trouble a 401 or 403 is doubted: a starting API server serves before it knows the roles. */
+const DOUBT = 20_000;
+
+const JSON_TYPE = 'application/json';
+
+/** The request layer of a cluster: authentication, retries, parsing, errors in the user's words. */
+export function createSender(options: SenderOptions): Send {
+  const { credentials, transport, clock, reporter } = options;
+  const prefix = new URL(options.server).pathname.replace(/\/$/, '');
+  const headersOf = createHeaderCache();
+  let answered = false;
+  let troubleUntil = Number.NEGATIVE_INFINITY;
+
+  /** @returns milliseconds until the next try, or undefined when there must be none */
+  function gapBefore(failure: Failure, request: ClusterRequest, tries: number): number | undefined {
+    if (tries >= triesFor(failure, request, answered, clock.now() < troubleUntil)) {
+      return undefined;
+    }
+    const gap = Math.min(FIRST_GAP * 2 ** (tries - 1), LONGEST_GAP);
+    const jittered = gap * (0.5 + Math.random() / 2);
+    return Math.max(jittered, Math.min(failure.retryAfter ?? 0, LONGEST_RETRY_AFTER));
+  }
+
+  return async function send<T>(request: ClusterRequest): Promise<Received<T>> {
+    const { method, signal } = request;
+    const path = prefix + request.path + queryString(request.query);
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const where: Where = { method, path: request.path, server: options.server, context: options.context };
+    let renewed = false;
+    for (let tries = 1; ; tries++) {
+      const pending = credentials.current();
+      const session = pending instanceof Promise ? await pending : pending;
+      const headers = headersOf(session, request);
+      let failure: Failure;
+      try {
+        const answer = await transport.exchange({ method, path, headers, body, signal }, session.tls);
+        if (answer.status < 300) {
+          answered = true;
+          return { value: parseAnswer<T>(answer, where), bytes: answer.body.length };
+        }
+        answered = true;
+        failure = refusal(answer, where);
+      } catch (error) {
+        if (signal?.aborted) {
+          throw cancelled(signal, `${method} ${request.path}`);
+        }
+        failure = noAnswer(error, where, options.stallTimeout);
+      }
+      if (failure.error.status === 401 && !renewed) {
+        renewed = true;
+        if (await credentials.renew(session)) {
+          continue;
+        }
+      }
+      const gap = gapBefore(failure, request, tries);
+      if (gap === undefined) {
+        throw failure.error;
+      }
+      if (failure.kind !== 'denied' && failure.error.status !== 429) {
+        troubleUntil = clock.now() + gap + DOUBT;
+      }
+      reporter.debug(`Retrying in ${(gap / 1000).toFixed(1)} s: ${failure.error.message}`);
+      await clock.sleep(gap, signal);
+    }
+  };
+}
+
+function triesFor(failure: Failure, request: ClusterRequest, answered: boolean, troubled: boolean): number {
+  switch (failure.kind) {
+    case 'unsent':
+      return answered ? TRIES : FIRST_TRIES;
+    case 'lost':
+    case 'busy':
+      return isIdempotent(request) ? TRIES : 1;
+    case 'stalled':
+      return isIdempotent(request) ? STALL_TRIES : 1;
+    case 'internal':
+      return request.method === 'GET' ? INTERNAL_TRIES : 1;
+    case 'denied':
+      return troubled ? TRIES : 1;
+    case 'final':
+      return 1;
+  }
+}
+
+/** Whether carrying it out twice ends as carrying it out once. */
+function isIdempotent({ method, contentType }: ClusterRequest): boolean {
+  return (
+    method === 'GET' ||
+    method === 'PUT' ||
+    method === 'DELETE' ||
+    (method === 'PATCH' && contentType?.startsWith('application/apply-patch') === true)
+  );
+}
+
+function parseAnswer<T>(answer: WireAnswer, where: Where): T {
+  try {
+    // An empty answer has nothing to tell: null, as JSON would say it.
+    return JSON.parse(answer.body.length === 0 ? 'null' : answer.body.toString('utf8'));
+  } catch (error) {
+    throw invalidAnswer(answer, where, error);
+  }
+}
+
+function queryString(query: ClusterRequest['query']): string {
+  if (query === undefined) {
+    return '';
+  }
+  const pairs = Object.entries(query)
+    .filter((pair): pair is [string, string | number | boolean] => pair[1] !== undefined)
+    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`;
+}
+
+/** Almost all requests carry the same headers: they are put together once for each set of credentials. */
+function createHeaderCache(): (session: Session, request: ClusterRequest) => readonly string[] {
+  let owner: Session | undefined;
+  let cache = new Map<string, readonly string[]>();
+  return (session, request) => {
+    if (owner !== session) {
+      owner = session;
+      cache = new Map();
+    }
+    const accept = request.accept ?? JSON_TYPE;
+    const type = request.body === undefined ? '' : (request.contentType ?? JSON_TYPE);
+    const key = `${accept}\n${type}`;
+    let headers = cache.get(key);
+    if (headers === undefined) {
+      headers = ['accept', accept, 'user-agent', 'transship', ...session.headers];
+      if (type !== '') {
+        headers = [...headers, 'content-type', type];
+      }
+      cache.set(key, headers);
+    }
+    return headers;
+  };
+}

@@ -1,0 +1,159 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { ClusterError } from './cluster.ts';
+import type { TlsMaterial } from './credentials.ts';
+import type { Dispatcher } from './lazy/undici.ts';
+
+/** One request as it goes on the wire, once. */
+export interface WireRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  /** Name, value, name, value, … */
+  readonly headers: readonly string[];
+  readonly body: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One whole answer. */
+export interface WireAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Kept-alive connections to one server, never more than the limit. */
+export interface Transport {
+  /** Sends once. Rejects with the library's or the socket's own error when no whole answer comes. */
+  exchange(request: WireRequest, tls: TlsMaterial): Promise<WireAnswer>;
+  /** Drops every connection, also those in use. */
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  readonly server: URL;
+  readonly proxy: string | undefined;
+  /** Connections at most. */
+  readonly concurrency: number;
+  /** Milliseconds without a byte after which a request has stalled. */
+  readonly stallTimeout: number;
+}
+
+/** Milliseconds. The API server closes idle connections after 90 s, load balancers after 60 s: be first. */
+const IDLE_TIMEOUT = 30_000;
+/** Milliseconds between TCP probes, as client-go sends them: a dead peer or a forgetful NAT shows itself. */
+const PROBE_INTERVAL = 30_000;
+
+/** Opens nothing yet: the first request connects. */
+export async function createTransport(options: TransportOptions): Promise<Transport> {
+  const undici = await import('./lazy/undici.ts');
+  let held: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
+  let closed = false;
+
+  function connect(tls: TlsMaterial): Dispatcher {
+    const shared = {
+      connections: options.concurrency,
+      pipelining: 1,
+      allowH2: false,
+      headersTimeout: options.stallTimeout,
+      bodyTimeout: options.stallTimeout,
+      keepAliveTimeout: IDLE_TIMEOUT,
+    };
+    const material = {
+      ca: tls.ca,
+      rejectUnauthorized: tls.rejectUnauthorized,
+      keepAliveInitialDelay: PROBE_INTERVAL,
+      allowH2: false,
+      ...(tls.cert !== undefined && { cert: tls.cert }),
+      ...(tls.key !== undefined && { key: tls.key }),
+      ...(tls.servername !== undefined && { servername: tls.servername }),
+    };
+    if (options.proxy !== undefined) {
+      return new undici.ProxyAgent({ ...shared, uri: options.proxy, requestTls: material });
+    }
+    const connector = undici.buildConnector(material);
+    // undici prefers the host's name over the one that was asked for.
+    return new undici.Agent({
+      ...shared,
+      connect: (target, callback) =>
+        connector(tls.servername === undefined ? target : { ...target, servername: tls.servername }, callback),
+    });
+  }
+
+  function dispatcherFor(tls: TlsMaterial): Dispatcher {
+    if (held?.tls !== tls) {
+      // A rotated certificate needs new connections; requests under way end on the old ones.
+      void held?.dispatcher.close();
+      held = { tls, dispatcher: connect(tls) };
+    }
+    return held.dispatcher;
+  }
+
+  return {
+    async exchange(request, tls) {
+      if (closed) {
+        throw new ClusterError(0, 'Closed', `The connection to ${options.server.origin} is closed.`);
+      }
+      return exchange(dispatcherFor(tls), options.server.origin, request);
+    },
+    async close() {
+      closed = true;
+      await held?.dispatcher.destroy();
+    },
+  };
+}
+
+function exchange(dispatcher: Dispatcher, origin: string, request: WireRequest): Promise<WireAnswer> {
+  const { method, path, headers, body = null, signal } = request;
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let status = 0;
+    let answerHeaders: IncomingHttpHeaders = {};
+    let controller: Dispatcher.DispatchController | undefined;
+    const abort = () => {
+      const reason = abortError(signal);
+      controller?.abort(reason);
+      reject(reason);
+    };
+    if (signal?.aborted) {
+      abort();
+      return;
+    }
+    signal?.addEventListener('abort', abort, { once: true });
+    dispatcher.dispatch(
+      { origin, method, path, headers: [...headers], body },
+      {
+        onRequestStart(started) {
+          controller = started;
+          if (signal?.aborted) {
+            started.abort(abortError(signal));
+          }
+        },
+        onResponseStart(_controller, statusCode, received) {
+          status = statusCode;
+          answerHeaders = received;
+          chunks = [];
+        },
+        onResponseData(_controller, chunk) {
+          chunks.push(chunk);
+        },
+        onResponseEnd() {
+          signal?.removeEventListener('abort', abort);
+          const [first] = chunks;
+          resolve({
+            status,
+            headers: answerHeaders,
+            body: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks),
+          });
+        },
+        onResponseError(_controller, error) {
+          signal?.removeEventListener('abort', abort);
+          reject(error);
+        },
+      },
+    );
+  });
+}
+
+function abortError(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : new Error('aborted');
+}
