@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rmdir, stat, unlink, utimes } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { TransshipError } from '../errors.ts';
+import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import { untilAborted } from './bytes.ts';
+import { codeOf, failTo, fileError, syncFolder, writeNewFile } from './files.ts';
+import { placeFile } from './place-file.ts';
+import {
+  archiveSuffixOf,
+  FILE_BASE,
+  parseSnapshotFileName,
+  selectSnapshot,
+  snapshotExists,
+  snapshotFileName,
+  snapshotIdAt,
+  sortSnapshots,
+  timeOfSnapshotId,
+} from './selector.ts';
+
+/** What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`. */
+const PARTIAL = /^(.+)\.[0-9a-f]{8}\.partial$/;
+const READ_SIZE = 1024 * 1024;
+
+/** Where snapshots are: all in a folder, or one in a file. */
+interface Place {
+  readonly folder: string;
+  /** The file's name, when the path is one file. */
+  readonly file?: string;
+}
+
+/**
+ * Keeps snapshots in a folder, as `transship-<id><suffix>`, or one in a file. A path is a file when it is one already,
+ * or when there is nothing yet and it ends like an archive (`./backup.tar.zst`); else it is a folder, which is made when
+ * only the last part of it is missing.
+ *
+ * A file whose name carries no id has the id of its modification time, which an export sets to the snapshot's time.
+ */
+export class LocalBackend implements Backend {
+  readonly name = 'local';
+  readonly #path: string;
+
+  /** @param path - a folder or file, relative to the working directory or absolute */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot> {
+    const place = await this.#locate();
+    const name = place.file ?? snapshotFileName(FILE_BASE, id, suffix);
+    if (place.file !== undefined) {
+      checkSuffix(place.file, suffix);
+      await stat(place.folder).catch(failTo('write', this.#path));
+    }
+    const madeFolder = place.file === undefined && (await makeFolder(place.folder));
+    try {
+      await this.#refuseExisting(place, id);
+      const location = join(place.folder, name);
+      const partial = `${location}.${randomBytes(4).toString('hex')}.partial`;
+      const size = await writeNewFile(partial, bytes, signal);
+      try {
+        const time = timeOfSnapshotId(id);
+        await utimes(partial, time, time).catch(failTo('write', partial));
+        await placeFile(partial, location);
+      } catch (error) {
+        await unlink(partial).catch(() => {});
+        throw error;
+      }
+      await syncFolder(place.folder);
+      return { id, location, size, state: 'complete' };
+    } catch (error) {
+      // Only when it is empty: another writer may be using it by now.
+      if (madeFolder) await rmdir(place.folder).catch(() => {});
+      throw error;
+    }
+  }
+
+  async list(): Promise<StoredSnapshot[]> {
+    return this.#list(await this.#locate());
+  }
+
+  async find(selector: string): Promise<StoredSnapshot> {
+    const place = await this.#locate();
+    return selectSnapshot(await this.#list(place), selector, this.#path);
+  }
+
+  async *read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes {
+    const { location } = snapshot;
+    const stream = createReadStream(location, { highWaterMark: READ_SIZE });
+    try {
+      yield* untilAborted(stream, signal);
+    } catch (error) {
+      throw codeOf(error) === '' ? error : fileError('read', location, error);
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  async #locate(): Promise<Place> {
+    const kind = await kindOf(this.#path);
+    const isFile = kind === 'file' || (kind === 'missing' && archiveSuffixOf(this.#path) !== undefined);
+    return isFile ? { folder: dirname(this.#path), file: basename(this.#path) } : { folder: this.#path };
+  }
+
+  async #list(place: Place): Promise<StoredSnapshot[]> {
+    const names = await readdir(place.folder).catch(failTo('read', place.folder));
+    const found = await Promise.all(names.map((name) => describeFile(place, name)));
+    return sortSnapshots(found.filter((snapshot) => snapshot !== undefined));
+  }
+
+  /** Speaks up before a long export begins; {@link placeFile} is what holds when two writers race. */
+  async #refuseExisting(place: Place, id: string): Promise<void> {
+    const snapshots = await this.#list(place);
+    const existing = snapshots.find(
+      (snapshot) => snapshot.state === 'complete' && (place.file !== undefined || snapshot.id === id),
+    );
+    if (existing !== undefined) throw snapshotExists(existing.location);
+  }
+}
+
+/** What a file of the folder is to this place; undefined when it has nothing to do with it. */
+async function describeFile(place: Place, name: string): Promise<StoredSnapshot | undefined> {
+  const finalName = PARTIAL.exec(name)?.[1];
+  const parsed = parseSnapshotFileName(finalName ?? name);
+  const belongs = place.file === undefined ? parsed?.base === FILE_BASE : place.file === (finalName ?? name);
+  if (!belongs) return undefined;
+  const location = join(place.folder, name);
+  const stats = await stat(location).catch((error: unknown) => {
+    // Removed or put in place since the folder was read.
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw fileError('read', location, error);
+  });
+  if (stats === undefined || !stats.isFile()) return undefined;
+  return {
+    id: parsed?.id ?? snapshotIdAt(stats.mtime),
+    location,
+    size: stats.size,
+    state: finalName === undefined ? 'complete' : 'unfinished',
+  };
+}
+
+async function kindOf(path: string): Promise<'file' | 'folder' | 'missing'> {
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 'missing';
+    throw fileError('read', path, error);
+  }
+}
+
+/** Makes the folder when only it is missing, not those above it: a typo must not grow a tree. */
+async function makeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw fileError('write', resolve(folder), error);
+  }
+}
+
+function checkSuffix(file: string, suffix: string): void {
+  if (file.endsWith(suffix)) return;
+  throw new TransshipError(
+    'INPUT',
+    `path: ${JSON.stringify(file)} must end in ${suffix}, as the archive to write is one.`,
+    { hint: 'Change the ending, set compression to what the ending says, or give a folder.' },
+  );
+}

@@ -1,0 +1,63 @@
+import { TransshipError } from '../errors.ts';
+import { waitUnlessAborted } from './bytes.ts';
+import type { S3Client } from './lazy/s3-sdk.ts';
+
+type S3Sdk = typeof import('./lazy/s3-sdk.ts');
+
+/** How to reach S3; what is not given comes from the AWS environment and profile. */
+export interface S3Options {
+  /** URL of a service other than AWS. */
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  /** Puts the bucket into the path and not into the host name; default: true with an endpoint other than AWS. */
+  readonly forcePathStyle?: boolean | undefined;
+}
+
+/** A connection to S3 and the library it is made with. */
+export interface S3Connection {
+  readonly client: S3Client;
+  readonly sdk: S3Sdk;
+  /** The endpoint asked for, when it is not AWS's own. */
+  readonly endpoint: string | undefined;
+}
+
+/** The region that services other than AWS are called with when none is given: most ignore it, all accept it. */
+const ANY_REGION = 'us-east-1';
+const CONNECT_MILLISECONDS = 10_000;
+/** A request on whose connection nothing moves for so long is dead. Long: a service may be joining many parts. */
+const IDLE_MILLISECONDS = 300_000;
+const ATTEMPTS = 5;
+
+/**
+ * Loads the AWS library and makes a client; sends nothing.
+ *
+ * @throws TransshipError `BACKEND` when there is no region
+ */
+export async function connectS3(options: S3Options, signal?: AbortSignal): Promise<S3Connection> {
+  const sdk = await waitUnlessAborted(import('./lazy/s3-sdk.ts'), signal);
+  const { env } = process;
+  const endpoint = options.endpoint ?? (env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL || undefined);
+  // The JavaScript SDK reads AWS_REGION only; the AWS CLI and the other SDKs know both.
+  const region = options.region ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined);
+  const make = (chosen: string | undefined) =>
+    new sdk.S3Client({
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(chosen === undefined ? {} : { region: chosen }),
+      forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
+      maxAttempts: ATTEMPTS,
+      // With it, every part opens a connection of its own: https://github.com/smithy-lang/smithy-typescript/blob/main/packages/node-http-handler/src/node-http-handler.ts
+      expectContinueHeader: false,
+      requestHandler: { connectionTimeout: CONNECT_MILLISECONDS, socketTimeout: IDLE_MILLISECONDS },
+    });
+  const client = make(region);
+  try {
+    await client.config.region();
+    return { client, sdk, endpoint };
+  } catch (error) {
+    if (endpoint !== undefined) return { client: make(ANY_REGION), sdk, endpoint };
+    throw new TransshipError('BACKEND', 'The region of the bucket is not known.', {
+      hint: 'Set s3-region, the environment variable AWS_REGION, or a region in the AWS profile.',
+      cause: error,
+    });
+  }
+}
