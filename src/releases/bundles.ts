@@ -1,0 +1,115 @@
+import { type Entry, entryOf } from '../archive/entry.ts';
+import { TransshipError } from '../errors.ts';
+import { highest, keepNewest, pickRunning } from './history.ts';
+import { parseLabelSelector } from './label-selector.ts';
+import { matcherOf, nearestNames } from './name-patterns.ts';
+import type { Driver, ReleaseRecord } from './record.ts';
+import { withStatus } from './record-edits.ts';
+import { entryToRecord, isRecordPath } from './record-entry.ts';
+
+/** The files of an archive whose digests have been checked, in any order and as often as needed. */
+export interface ArchiveFiles {
+  /** In the archive's order. */
+  paths(): Iterable<string>;
+  read(path: string): Promise<Buffer>;
+}
+
+/** Which of an archive's releases to bring in. */
+export interface BundleChoice {
+  /** Names and globs; empty takes every namespace. */
+  readonly namespaces: readonly string[];
+  readonly selector?: string | undefined;
+  /** Globs of release names, or of `namespace/release`. */
+  readonly exclude: readonly string[];
+  readonly history: 'all' | number;
+}
+
+/** One release in an archive: where its records are, without their payloads. */
+export interface ReleaseBundle {
+  readonly driver: Driver;
+  /** The namespace at the source. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Oldest first. */
+  readonly revisions: readonly BundledRevision[];
+  /** The revision to install; undefined when nothing of the release runs, and only its history travels. */
+  readonly running: BundledRevision | undefined;
+}
+
+export interface BundledRevision {
+  readonly path: string;
+  readonly revision: number;
+  readonly status: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * Finds the releases to bring in.
+ *
+ * @throws TransshipError `INPUT` when a namespace or pattern finds nothing, naming what the archive holds
+ */
+export async function readBundles(files: ArchiveFiles, choice: BundleChoice): Promise<ReleaseBundle[]> {
+  const all = await readAll(files);
+  const namespaces = [...new Set(all.map(({ namespace }) => namespace))].sort();
+  const matchers = choice.namespaces.map((pattern) => ({ pattern, matches: matcherOf(pattern) }));
+  for (const { pattern, matches } of matchers) {
+    if (!namespaces.some(matches)) throw notInArchive(pattern, namespaces);
+  }
+  const excluded = choice.exclude.map(matcherOf);
+  const selected = choice.selector === undefined ? () => true : parseLabelSelector(choice.selector);
+  return all
+    .filter(({ namespace }) => matchers.length === 0 || matchers.some(({ matches }) => matches(namespace)))
+    .filter(({ namespace, name }) => !excluded.some((matches) => matches(name) || matches(`${namespace}/${name}`)))
+    .filter(({ revisions }) => selected(highest(revisions)?.labels ?? {}))
+    .map((bundle) =>
+      choice.history === 'all' ? bundle : { ...bundle, revisions: keepNewest(bundle.revisions, choice.history) },
+    );
+}
+
+/**
+ * Reads one record as it is to stand at the target: with the status it can have there. Of a whole history just the one
+ * that runs is `deployed`, and what was under way at the source is under way no more.
+ */
+export async function readRecord(
+  files: ArchiveFiles,
+  bundle: ReleaseBundle,
+  { path, revision }: BundledRevision,
+): Promise<ReleaseRecord> {
+  const record = await entryToRecord(await entryAt(files, path));
+  if (record.status === 'deployed' && revision !== bundle.running?.revision) return withStatus(record, 'superseded');
+  return record.status.startsWith('pending-') ? withStatus(record, 'failed') : record;
+}
+
+async function readAll(files: ArchiveFiles): Promise<ReleaseBundle[]> {
+  const bundles = new Map<string, { driver: Driver; namespace: string; name: string; revisions: BundledRevision[] }>();
+  for (const path of files.paths()) {
+    if (!isRecordPath(path)) continue;
+    const { driver, namespace, release, revision, status, labels } = await entryToRecord(await entryAt(files, path));
+    const key = `${namespace}/${release}/${driver}`;
+    const bundle = bundles.get(key) ?? { driver, namespace, name: release, revisions: [] };
+    bundle.revisions.push({ path, revision, status, labels });
+    bundles.set(key, bundle);
+  }
+  return [...bundles.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, bundle]) => {
+      const revisions = bundle.revisions.toSorted((a, b) => a.revision - b.revision);
+      return { ...bundle, revisions, running: pickRunning(revisions) };
+    });
+}
+
+async function entryAt(files: ArchiveFiles, path: string): Promise<Entry> {
+  return entryOf(path, await files.read(path));
+}
+
+function notInArchive(pattern: string, namespaces: readonly string[]): TransshipError {
+  const nearest = nearestNames(pattern, namespaces);
+  const there =
+    namespaces.length === 0 ? 'It holds no releases at all.' : `It has releases of: ${namespaces.join(', ')}.`;
+  return new TransshipError('INPUT', `namespace: "${pattern}" matches nothing in the snapshot. ${there}`, {
+    hint:
+      nearest.length === 0
+        ? 'Name one of those, or leave namespace out to take all.'
+        : `Did you mean ${nearest.join(' or ')}?`,
+  });
+}

@@ -1,0 +1,87 @@
+import { TransshipError } from '../errors.ts';
+import type { ReleaseResult } from '../report/results.ts';
+import type { ArchiveFiles, BundledRevision, ReleaseBundle } from './bundles.ts';
+import { readRecord } from './bundles.ts';
+import { highest } from './history.ts';
+import { mapRecord, type RecordMapper } from './map-record.ts';
+import { parseRelease, type ReleaseRecord, recordToObject } from './record.ts';
+import { withoutApplyMethod } from './record-edits.ts';
+import { releaseKey } from './target-releases.ts';
+
+/** A release that has been looked through and can be brought in. */
+export interface PreparedRelease {
+  /** Tells it from all others of this import. */
+  readonly key: string;
+  readonly bundle: ReleaseBundle;
+  /** At the target: after the namespace map. */
+  readonly namespace: string;
+  readonly name: string;
+  /** What the result will say of it, but for its outcome. */
+  readonly row: Omit<ReleaseResult, 'outcome' | 'message'>;
+  /** Reads one of its records as it is to stand at the target. */
+  load(revision: BundledRevision): Promise<ReleaseRecord>;
+}
+
+/** Records at least this long may not fit into an object any more once they are changed and packed again. */
+const SMALL_JSON_LENGTH = 600_000;
+
+/**
+ * Looks through every record before anything changes: that it can be read, mapped, and stored at the target.
+ *
+ * @param helmMajor - a Helm 3 knows no apply method; its records must not claim one
+ * @param look - gets the record that runs, of each release that has one
+ * @throws TransshipError `INPUT` when two releases would become one
+ */
+export async function prepareReleases(
+  files: ArchiveFiles,
+  bundles: readonly ReleaseBundle[],
+  mapper: RecordMapper,
+  helmMajor: 3 | 4,
+  look: (release: PreparedRelease, running: ReleaseRecord) => void,
+): Promise<PreparedRelease[]> {
+  const prepared: PreparedRelease[] = [];
+  for (const bundle of bundles) {
+    const load = async (revision: BundledRevision): Promise<ReleaseRecord> => {
+      const record = mapRecord(await readRecord(files, bundle, revision), mapper);
+      return helmMajor === 3 && parseRelease(record).apply_method !== undefined ? withoutApplyMethod(record) : record;
+    };
+    const shown = bundle.running ?? highest(bundle.revisions);
+    let release: PreparedRelease | undefined;
+    for (const revision of bundle.revisions) {
+      const record = await load(revision);
+      if (record.json.length >= SMALL_JSON_LENGTH) await recordToObject(record);
+      if (revision !== shown) continue;
+      release = describe(bundle, record, load);
+      if (revision === bundle.running) look(release, record);
+    }
+    if (release !== undefined) prepared.push(release);
+  }
+  refuseCollisions(prepared);
+  return prepared;
+}
+
+function describe(bundle: ReleaseBundle, record: ReleaseRecord, load: PreparedRelease['load']): PreparedRelease {
+  const { namespace, release: name, driver, revision, status } = record;
+  const { name: chart = '', version = '', appVersion = '' } = parseRelease(record).chart?.metadata ?? {};
+  const row = { name, namespace, chart, chartVersion: version, appVersion, revision, status };
+  return {
+    key: `${releaseKey(namespace, name)}/${driver}`,
+    bundle,
+    namespace,
+    name,
+    row: { ...row, revisions: bundle.revisions.length },
+    load,
+  };
+}
+
+function refuseCollisions(releases: readonly PreparedRelease[]): void {
+  const sources = Map.groupBy(releases, ({ key }) => key);
+  for (const { 0: first, 1: second } of sources.values()) {
+    if (first === undefined || second === undefined) continue;
+    throw new TransshipError(
+      'INPUT',
+      `namespace-map: release ${first.name} of ${first.bundle.namespace} and of ${second.bundle.namespace} would both become ${first.namespace}/${first.name}.`,
+      { hint: 'Map these namespaces to different ones, or exclude one of the releases.' },
+    );
+  }
+}

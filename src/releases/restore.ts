@@ -1,0 +1,156 @@
+import type { KubeObject } from '../cluster/cluster.ts';
+import { discover } from '../cluster/discovery.ts';
+import { messageOf, TransshipError } from '../errors.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { ReleaseResult } from '../report/results.ts';
+import { describeNamespaceWarning, mapObjectNamespaces, type NamespaceMap } from '../transforms/namespace-map.ts';
+import { type ArchiveFiles, type BundleChoice, readBundles } from './bundles.ts';
+import { CRDS_PATH } from './crds.ts';
+import { isUnfinished } from './frozen-mark.ts';
+import { buildGraph, type Graph, type GraphRelease } from './graph.ts';
+import type { HelmContext } from './install-release.ts';
+import { createRecordMapper, type RecordMapper } from './map-record.ts';
+import { type PreparedRelease, prepareReleases } from './prepare.ts';
+import { parseRelease } from './record.ts';
+import { readFacts } from './release-facts.ts';
+import { parseCrds, type RestoredCrds, restoreCrds } from './restore-crds.ts';
+import { refuseExisting, restoreRelease } from './restore-release.ts';
+import { runGraph } from './run-graph.ts';
+import { findTargetReleases, releaseKey, type TargetRelease } from './target-releases.ts';
+import { type CrdShare, chooseCrds, readCrdShare } from './wanted-crds.ts';
+
+/** How releases are brought in. */
+export interface RestoreOptions extends HelmContext {
+  readonly choice: BundleChoice;
+  readonly namespaceMap: NamespaceMap;
+  /** Upgrade releases that exist; without it any of them stops the import. */
+  readonly replace: boolean;
+  /** How many at once. */
+  readonly concurrency: number;
+  /** Where they come from, such as `snapshot 26-01-31_12-00-00 of stage`. */
+  readonly origin: string;
+  /** Milliseconds that a CRD may take to be established. */
+  readonly crdTimeout: number;
+}
+
+/**
+ * Brings the releases of an archive into a cluster: checks all of them first, then applies the CRDs, then installs as many
+ * at once as allowed, each after those it needs. One that fails takes along what depends on it; the others finish.
+ *
+ * @returns a row for each, failed and skipped ones included
+ * @throws TransshipError before anything has changed: `INPUT`, `RELEASE_EXISTS`, `RECORD_INVALID`, `FORBIDDEN`
+ */
+export async function restoreReleases(files: ArchiveFiles, options: RestoreOptions): Promise<ReleaseResult[]> {
+  const { cluster, choice, helm, replace, reporter, signal } = options;
+  const bundles = await readBundles(files, choice);
+  if (bundles.length === 0) {
+    reporter.warn('The snapshot has no release that was asked for.', 'Nothing to import');
+    return [];
+  }
+  const mapper = createRecordMapper(options.namespaceMap);
+  const nodes: GraphRelease[] = [];
+  const shares: CrdShare[] = [];
+  const releases = await prepareReleases(files, bundles, mapper, helm.major, ({ key, namespace, name }, record) => {
+    const release = parseRelease(record);
+    const facts = readFacts(release, namespace);
+    nodes.push({ key, title: `${namespace}/${name}`, firstDeployed: release.info.first_deployed, facts });
+    shares.push(readCrdShare(release, namespace, facts));
+  });
+  const existing = await findTargetReleases(cluster, releases, ['secret', 'configmap'], signal);
+  if (!replace) refuseExisting([...existing.values()].filter(({ revisions }) => !isUnfinished(revisions)));
+  const crds = await readCrds(files, mapper);
+  warnOfNamespaces(mapper, reporter);
+
+  // From here on the cluster changes.
+  await applyCrds(crds, shares, options);
+  const graph = buildGraph(nodes);
+  explain(graph, reporter);
+  return installAll(releases, existing, graph, options);
+}
+
+async function readCrds(files: ArchiveFiles, mapper: RecordMapper): Promise<KubeObject[]> {
+  if (![...files.paths()].includes(CRDS_PATH)) return [];
+  const crds = parseCrds(CRDS_PATH, (await files.read(CRDS_PATH)).toString('utf8'));
+  return crds.map((crd) => mapObjectNamespaces(crd, mapper.map).object);
+}
+
+async function applyCrds(
+  travelled: readonly KubeObject[],
+  shares: readonly CrdShare[],
+  { cluster, replace, crdTimeout, reporter, signal }: RestoreOptions,
+): Promise<void> {
+  const wanted = chooseCrds(travelled, shares);
+  if (wanted.length === 0) return;
+  reporter.progress(`Applying ${wanted.length} CustomResourceDefinitions`);
+  const discovery = await discover(cluster, signal);
+  const restored = await restoreCrds(cluster, discovery, wanted, { replace, timeout: crdTimeout, signal });
+  for (const [what, names] of describeCrds(restored)) {
+    if (names.length > 0) reporter.info(`CRDs ${what}: ${names.join(', ')}.`);
+  }
+}
+
+function describeCrds({ created, updated, left }: RestoredCrds): [string, readonly string[]][] {
+  return [
+    ['created', created],
+    ['updated', updated],
+    ['that exist and were left as they are', left],
+  ];
+}
+
+function warnOfNamespaces({ warnings }: RecordMapper, reporter: Reporter): void {
+  for (const [release, found] of warnings) {
+    const lines = found.map(describeNamespaceWarning);
+    reporter.warn(`${release}: ${lines.join('\n')}`, 'Not mapped');
+  }
+}
+
+function explain({ edges, dropped }: Graph, reporter: Reporter): void {
+  for (const { reason } of edges) reporter.debug(`${reason}.`);
+  for (const { reason } of dropped) reporter.debug(`${reason}; left out, for the two wait for each other.`);
+}
+
+async function installAll(
+  releases: readonly PreparedRelease[],
+  existing: ReadonlyMap<string, TargetRelease>,
+  graph: Graph,
+  options: RestoreOptions,
+): Promise<ReleaseResult[]> {
+  const { concurrency, origin, reporter, signal } = options;
+  const byKey = new Map(releases.map((release) => [release.key, release]));
+  const awaited = new Set(graph.edges.filter(({ needsReady }) => needsReady).map(({ provider }) => provider));
+  // What nothing runs of has nothing that others could wait for.
+  const order = [...graph.order, ...[...byKey.keys()].filter((key) => !graph.order.includes(key))];
+  let done = 0;
+  const results = await runGraph(
+    { order, edges: graph.edges },
+    {
+      concurrency,
+      signal,
+      run: async (key) => {
+        const release = byKey.get(key);
+        if (release === undefined) throw new TransshipError('IMPORT_FAILED', `There is no release ${key}.`);
+        const context = { ...options, wait: options.wait || awaited.has(key) };
+        const target = existing.get(releaseKey(release.namespace, release.name));
+        const result = await restoreRelease(context, release, target, origin);
+        done += 1;
+        reporter.info(`${result.outcome} ${result.namespace}/${result.name} (${done} of ${order.length})`);
+        return result;
+      },
+    },
+  );
+  return order.flatMap((key): ReleaseResult[] => {
+    const row = byKey.get(key)?.row;
+    const result = results.get(key);
+    if (row === undefined || result === undefined) return [];
+    if (result.status === 'done') return [result.value];
+    if (result.status === 'skipped') return [{ ...row, outcome: 'skipped', message: result.why }];
+    return [{ ...row, outcome: 'failed', message: failureOf(result.error) }];
+  });
+}
+
+/** A bug is named as one: its stack is what its reader needs. */
+function failureOf(error: unknown): string {
+  if (error instanceof TransshipError)
+    return error.hint === undefined ? error.message : `${error.message}\n${error.hint}`;
+  return error instanceof Error && error.stack !== undefined ? error.stack : messageOf(error);
+}

@@ -1,0 +1,98 @@
+/**
+ * Merges streams that are each sorted into one that is. Where two items compare equal, that of the earlier source comes
+ * first. All sources start at once.
+ */
+export async function* mergeSorted<T>(
+  sources: readonly AsyncIterable<T>[],
+  compare: (a: T, b: T) => number,
+): AsyncGenerator<T> {
+  const iterators = sources.map((source) => source[Symbol.asyncIterator]());
+  try {
+    const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
+    for (;;) {
+      let index = -1;
+      let least: T | undefined;
+      for (let at = 0; at < heads.length; at += 1) {
+        const head = heads[at];
+        if (head === undefined || head.done === true) continue;
+        if (least !== undefined && compare(head.value, least) >= 0) continue;
+        least = head.value;
+        index = at;
+      }
+      const iterator = iterators[index];
+      if (least === undefined || iterator === undefined) return;
+      yield least;
+      heads[index] = await iterator.next();
+    }
+  } finally {
+    await Promise.all(iterators.map((iterator) => iterator.return?.()));
+  }
+}
+
+/** Chains streams in order; up to `ahead` of those to come have already been asked for their first item. */
+export async function* inTurn<T>(sources: readonly (() => AsyncIterable<T>)[], ahead: number): AsyncGenerator<T> {
+  const started: { iterator: AsyncIterator<T>; first: Promise<IteratorResult<T>> }[] = [];
+  let next = 0;
+  const startMore = () => {
+    for (let source = sources[next]; started.length <= ahead && source !== undefined; source = sources[next]) {
+      const iterator = source()[Symbol.asyncIterator]();
+      const first = iterator.next();
+      // A failure is met when its turn comes; until then it must not end the process as unhandled.
+      first.catch(() => {});
+      started.push({ iterator, first });
+      next += 1;
+    }
+  };
+  try {
+    for (startMore(); started[0] !== undefined; startMore()) {
+      const { iterator, first } = started[0];
+      for (let item = await first; item.done !== true; item = await iterator.next()) yield item.value;
+      started.shift();
+    }
+  } finally {
+    await Promise.all(started.map(({ iterator }) => iterator.return?.()));
+  }
+}
+
+/** Maps a stream with up to `concurrency` items at work at once; results keep the order of the items. */
+export async function* mapInOrder<T, R>(
+  items: AsyncIterable<T>,
+  concurrency: number,
+  map: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const running: Promise<R>[] = [];
+  try {
+    for await (const item of items) {
+      const result = map(item);
+      result.catch(() => {});
+      running.push(result);
+      const oldest = running.length >= concurrency ? running.shift() : undefined;
+      if (oldest !== undefined) yield await oldest;
+    }
+    for (const result of running) yield await result;
+  } finally {
+    // Nothing may go on behind the back of a caller that has stopped.
+    await Promise.allSettled(running);
+  }
+}
+
+/** Gathers a stream into lists of at most so many items, and so many bytes as long as that is more than one item. */
+export async function* inBatches<T>(
+  items: AsyncIterable<T>,
+  bytesOf: (item: T) => number,
+  most: { readonly items: number; readonly bytes: number },
+): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  let bytes = 0;
+  for await (const item of items) {
+    const size = bytesOf(item);
+    if (batch.length === most.items || (batch.length > 0 && bytes + size > most.bytes)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(item);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
+}
