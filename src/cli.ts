@@ -1,0 +1,144 @@
+import { tmpdir } from 'node:os';
+import { text as readAll } from 'node:stream/consumers';
+import { type Request, readArguments } from './cli/arguments.ts';
+import {
+  describeError,
+  discardTemporaryDirectory,
+  formatError,
+  listenForCancel,
+  makeTemporaryDirectory,
+  type RunMode,
+  reasonOf,
+  removeTemporaryDirectory,
+  runAnyMode,
+  type SignalSource,
+} from './door.ts';
+import { TransshipError } from './errors.ts';
+import type { Problem } from './inputs/rules.ts';
+import { findKubeconfigSecrets, isKubeconfigText } from './inputs/secrets.ts';
+import { modeNames, parseInputs, type RawInputs } from './inputs.ts';
+import { formatOutputsJson } from './outputs.ts';
+import { createTerminalReporter, type Terminal } from './report/terminal-reporter.ts';
+import { createPaint, renderText } from './report/text.ts';
+import { failureOf } from './report/view.ts';
+import { version } from './version.ts';
+
+/** What the command line runs with; all of it passed in by tests. */
+export interface CliHost {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+  readStdin(): Promise<string>;
+  readonly signals: SignalSource;
+  readonly temporaryParent: string;
+  readonly runMode: RunMode;
+  readonly clock: () => number;
+  /** Ends the process at once. */
+  exit(status: number): void;
+}
+
+type RunRequest = Extract<Request, { kind: 'run' }>;
+type TerminalReporter = ReturnType<typeof createTerminalReporter>;
+
+const DONE = 0;
+const FAILED = 1;
+const WRONG_INPUT = 2;
+
+/** Runs the command line of this process. */
+export async function main(): Promise<void> {
+  // `transship list --output json | head -1` closes the pipe early: that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.exitCode = await runCli({
+    args: process.argv.slice(2),
+    env: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    readStdin: () => readAll(process.stdin),
+    signals: process,
+    temporaryParent: tmpdir(),
+    runMode: runAnyMode,
+    clock: () => performance.now(),
+    exit: (status) => process.exit(status),
+  });
+}
+
+/** Runs one command line. Never throws; returns the exit status: 0 done, 1 failed, 2 wrong input. */
+export async function runCli(host: CliHost): Promise<number> {
+  const request = readArguments(host.args, Math.min(host.stdout.columns ?? 100, 120));
+  if (request.kind === 'help') {
+    host.stdout.write(request.text);
+    return DONE;
+  }
+  if (request.kind === 'version') {
+    host.stdout.write(`${version}\n`);
+    return DONE;
+  }
+  return runRequest(request, host);
+}
+
+async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
+  const { env, stderr, stdout } = host;
+  const paint = createPaint(stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb');
+  const reporter = createTerminalReporter(stderr, paint, { verbose: request.verbose, clock: host.clock });
+  let folder: string | undefined;
+  const cancel = listenForCancel(host.signals, () => {
+    if (folder !== undefined) removeTemporaryDirectory(folder);
+    host.exit(FAILED);
+  });
+  try {
+    const { raw, problems } = await completeInputs(request, host, reporter);
+    const inputs = parseInputs(raw, 'cli', problems);
+    folder = await makeTemporaryDirectory(host.temporaryParent);
+    const context = { reporter, signal: cancel.signal, env, temporaryDirectory: folder, version };
+    const result = await host.runMode(inputs, context);
+    reporter.end();
+    stderr.write(renderText(result, paint));
+    if (request.output === 'json') stdout.write(formatOutputsJson(result.outputs));
+    if (result.failed) throw failureOf(result);
+    return DONE;
+  } catch (error) {
+    const reason = reasonOf(error, cancel.signal);
+    reporter.error(formatError(describeError(reason)));
+    if (!(reason instanceof TransshipError) || reason.code !== 'INPUT') return FAILED;
+    reporter.info(helpHint(request.raw.mode));
+    return WRONG_INPUT;
+  } finally {
+    cancel.stop();
+    reporter.end();
+    discardTemporaryDirectory(folder, reporter);
+  }
+}
+
+function helpHint(mode: string | undefined): string {
+  return modeNames.some((name) => name === mode) ? `See transship ${mode} --help.` : 'See transship --help.';
+}
+
+/** Adds what comes from elsewhere than the arguments, and masks what is secret. */
+async function completeInputs(
+  request: RunRequest,
+  host: CliHost,
+  reporter: TerminalReporter,
+): Promise<{ readonly raw: RawInputs; readonly problems: readonly Problem[] }> {
+  const { kubeconfig, ...raw } = request.raw;
+  const problems = [...request.problems];
+  const token = host.env.GITHUB_TOKEN || host.env.GH_TOKEN;
+  if (token) {
+    reporter.mask(token);
+    raw['github-token'] = token;
+  }
+  if (kubeconfig === undefined) return { raw, problems };
+  if (kubeconfig !== '-' && isKubeconfigText(kubeconfig)) {
+    problems.push({
+      input: 'kubeconfig',
+      message:
+        'was given as text. Give a file, or - to read it from standard input: other processes can read a command line.',
+    });
+    return { raw, problems };
+  }
+  const value = kubeconfig === '-' ? await host.readStdin() : kubeconfig;
+  for (const secret of await findKubeconfigSecrets(value)) reporter.mask(secret);
+  return { raw: { ...raw, kubeconfig: value }, problems };
+}

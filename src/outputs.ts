@@ -1,0 +1,120 @@
+import type { StoredSnapshot } from './backends/backend.ts';
+import type { Mode } from './inputs/table.ts';
+import type { Counts, ReleaseResult } from './report/results.ts';
+
+/** What a run gives back: the Action's outputs and the object `--output json` prints. */
+export interface Outputs {
+  readonly snapshot?: string | undefined;
+  readonly location?: string | undefined;
+  readonly 'artifact-id'?: number | undefined;
+  readonly 'artifact-url'?: string | undefined;
+  /** `sha256:<hex>` of the stored archive. */
+  readonly digest?: string | undefined;
+  /** Bytes of the stored archive. */
+  readonly size?: number | undefined;
+  readonly releases?: readonly ReleaseResult[] | undefined;
+  readonly counts?: Counts | undefined;
+  readonly changed?: boolean | undefined;
+  readonly snapshots?: readonly StoredSnapshot[] | undefined;
+}
+
+export type OutputName = keyof Outputs;
+
+/** What action.yml and README say of an output. */
+export interface OutputInfo {
+  readonly description: string;
+  readonly modes: readonly Mode[];
+  readonly example: string;
+}
+
+export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
+  snapshot: {
+    description: 'Id of the snapshot; of list: of the newest complete one.',
+    modes: ['export', 'import', 'list', 'verify'],
+    example: '26-01-31_12-00-00',
+  },
+  location: {
+    description: 'Where the snapshot is kept: a file, an s3:// URL or the page of an artifact.',
+    modes: ['export', 'import', 'list', 'verify'],
+    example: 's3://backups/stage/26-01-31_12-00-00.tar.zst',
+  },
+  'artifact-id': {
+    description: 'Id of the artifact, for backend artifact.',
+    modes: ['export', 'import', 'list', 'verify'],
+    example: '1234567890',
+  },
+  'artifact-url': {
+    description: 'Page of the artifact, for backend artifact.',
+    modes: ['export'],
+    example: 'https://github.com/octo-org/shop/actions/runs/1/artifacts/1234567890',
+  },
+  digest: {
+    description: 'SHA-256 of the stored archive; give it to the import as its digest.',
+    modes: ['export', 'import', 'list', 'verify'],
+    example: 'sha256:9f86d081…',
+  },
+  size: {
+    description: 'Size of the stored archive in bytes.',
+    modes: ['export', 'import', 'list', 'verify'],
+    example: '482113',
+  },
+  releases: {
+    description: 'JSON array of the Helm releases and what became of each.',
+    modes: ['export', 'import', 'verify'],
+    example: '[{"name":"web","namespace":"shop","outcome":"created",…}]',
+  },
+  counts: {
+    description: 'JSON object: how many were created, updated, unchanged, deleted, skipped and failed.',
+    modes: ['import'],
+    example: '{"created":2,"updated":0,"unchanged":0,"deleted":0,"skipped":0,"failed":0}',
+  },
+  changed: {
+    description: 'Whether anything in the cluster changed.',
+    modes: ['import'],
+    example: 'true',
+  },
+  snapshots: {
+    description: 'JSON array of the snapshots there are, newest first.',
+    modes: ['list'],
+    example: '[{"id":"26-01-31_12-00-00","state":"complete",…}]',
+  },
+};
+
+export const outputNames: readonly OutputName[] = Object.keys(outputTable).filter(isOutputName);
+
+function isOutputName(name: string): name is OutputName {
+  return Object.hasOwn(outputTable, name);
+}
+
+/** The outputs there are, as the texts a workflow reads: structures as JSON on one line. */
+export function formatOutputs(outputs: Outputs): [OutputName, string][] {
+  return outputNames.flatMap((name): [OutputName, string][] => {
+    const value = outputs[name];
+    if (value === undefined) return [];
+    return [[name, typeof value === 'string' ? value : JSON.stringify(value)]];
+  });
+}
+
+/** The outputs as `--output json` prints them: always in the same order, ending in a line break. */
+export function formatOutputsJson(outputs: Outputs): string {
+  const ordered = Object.fromEntries(outputNames.map((name) => [name, outputs[name]]));
+  return `${JSON.stringify(ordered, undefined, 2)}\n`;
+}
+
+/** Counts releases by what became of them; `exported` ones are not counted: nothing in the cluster became of them. */
+export function countReleases(releases: readonly ReleaseResult[]): Counts {
+  const count = (outcome: ReleaseResult['outcome']) => releases.filter((release) => release.outcome === outcome).length;
+  return {
+    created: count('created'),
+    updated: count('updated'),
+    unchanged: count('unchanged'),
+    deleted: count('deleted'),
+    skipped: count('skipped'),
+    failed: count('failed'),
+  };
+}
+
+/** Whether any of the things counted changed the cluster. */
+export function hasChanges(counts: Counts): boolean {
+  return counts.created + counts.updated + counts.deleted > 0;
+}

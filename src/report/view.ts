@@ -1,0 +1,173 @@
+import type { StoredSnapshot } from '../backends/backend.ts';
+import { TransshipError } from '../errors.ts';
+import type { RunResult } from '../modes/run.ts';
+import type { Outcome, ReleaseResult } from './results.ts';
+
+/** A warning as the report repeats it. */
+export interface Warning {
+  readonly message: string;
+  readonly title?: string | undefined;
+}
+
+/** Rows under named columns. */
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** Something that went wrong, and why in the words of who said it. */
+export interface Failure {
+  readonly title: string;
+  readonly words: string;
+  /** Nothing was wrong with it: it was left out because something else failed. */
+  readonly skipped: boolean;
+}
+
+/** A result as a person reads it, before it is Markdown or lines of a terminal. */
+export interface View {
+  readonly good: boolean;
+  readonly headline: string;
+  /** Label and value. */
+  readonly facts: readonly (readonly [string, string])[];
+  readonly failures: readonly Failure[];
+  readonly table: Table | undefined;
+}
+
+/** First what needs a person, then the rest. */
+const ORDER: readonly Outcome[] = ['failed', 'skipped'];
+
+/** Turns a result into what a person should read of it, in reading order. */
+export function viewOf(result: RunResult): View {
+  const { outputs, summary } = result;
+  const releases = sortReleases(outputs.releases ?? []);
+  const snapshots = outputs.snapshots ?? [];
+  return {
+    good: !result.failed,
+    headline: headlineOf(result),
+    facts: factsOf(result),
+    failures: [
+      ...(summary.mode === 'verify'
+        ? summary.problems.map((words) => ({ title: 'Damage', words, skipped: false }))
+        : []),
+      ...releases
+        .filter(({ outcome }) => outcome === 'failed' || outcome === 'skipped')
+        .map((release) => ({
+          title: `${nameOf(release)} ${release.outcome}`,
+          words: release.message ?? 'No reason was given.',
+          skipped: release.outcome === 'skipped',
+        })),
+    ],
+    table: summary.mode === 'list' ? snapshotTable(snapshots) : releaseTable(releases),
+  };
+}
+
+/** The error to end a failed run with, once its outputs are written. */
+export function failureOf({ outputs, summary }: RunResult): TransshipError {
+  if (summary.mode === 'verify') {
+    const [first, ...others] = summary.problems;
+    const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+    return new TransshipError('ARCHIVE_DAMAGED', `Snapshot ${outputs.snapshot} is damaged: ${first}${more}`, {
+      hint: 'Do not import it: take another snapshot, or export again.',
+    });
+  }
+  const releases = outputs.releases ?? [];
+  const failed = releases.filter(({ outcome }) => outcome === 'failed').map(nameOf);
+  const skipped = releases.filter(({ outcome }) => outcome === 'skipped').length;
+  const named = failed.slice(0, 10).join(', ') + (failed.length > 10 ? ` and ${failed.length - 10} more` : '');
+  return new TransshipError(
+    'IMPORT_FAILED',
+    `${failed.length} of ${countOf(releases.length, 'release')} failed: ${named}.${skipped === 0 ? '' : ` Skipped because of it: ${skipped}.`}`,
+    { hint: 'The summary says why, for each. Those not named there are done.' },
+  );
+}
+
+/** `1 release`, `2 releases`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Bytes as people read them: `482 B`, `1.2 MiB`. */
+export function formatSize(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+function headlineOf({ outputs, summary, failed }: RunResult): string {
+  const releases = outputs.releases ?? [];
+  switch (summary.mode) {
+    case 'export':
+      return `Exported ${countOf(releases.length, 'release')} from ${summary.cluster}`;
+    case 'import': {
+      const done = releases.filter(({ outcome }) => !ORDER.includes(outcome)).length;
+      return failed
+        ? `Imported ${done} of ${countOf(releases.length, 'release')} into ${summary.cluster}`
+        : `Imported ${countOf(releases.length, 'release')} into ${summary.cluster}`;
+    }
+    case 'list':
+      return outputs.snapshots?.length ? countOf(outputs.snapshots.length, 'snapshot') : 'No snapshots';
+    case 'verify':
+      return `Snapshot ${outputs.snapshot} is ${failed ? 'damaged' : 'whole'}`;
+  }
+}
+
+function factsOf({ outputs, summary }: RunResult): [string, string][] {
+  // A list names all of this in its rows.
+  if (summary.mode === 'list') return [];
+  const facts: [string, string | undefined][] = [
+    ['Snapshot', outputs.snapshot],
+    ['Location', outputs['artifact-url'] ?? outputs.location],
+    ['Size', outputs.size === undefined ? undefined : formatSize(outputs.size)],
+    ['Digest', outputs.digest],
+    [
+      'Content',
+      summary.mode === 'verify' ? `${countOf(summary.files, 'file')}, ${formatSize(summary.bytes)}` : undefined,
+    ],
+  ];
+  return facts.flatMap(([label, value]): [string, string][] => (value === undefined ? [] : [[label, value]]));
+}
+
+function releaseTable(releases: readonly ReleaseResult[]): Table | undefined {
+  if (releases.length === 0) return undefined;
+  return {
+    columns: ['Release', 'Namespace', 'Chart', 'Version', 'App version', 'Revision', 'Result'],
+    rows: releases.map((release) => [
+      release.name,
+      release.namespace,
+      release.chart,
+      release.chartVersion,
+      release.appVersion,
+      release.revisions > 1 ? `${release.revision} (of ${release.revisions})` : String(release.revision),
+      release.outcome,
+    ]),
+  };
+}
+
+function snapshotTable(snapshots: readonly StoredSnapshot[]): Table | undefined {
+  if (snapshots.length === 0) return undefined;
+  return {
+    columns: ['Snapshot', 'Size', 'State', 'Location'],
+    rows: snapshots.map(({ id, size, state, location }) => [id, formatSize(size), state, location]),
+  };
+}
+
+function sortReleases(releases: readonly ReleaseResult[]): ReleaseResult[] {
+  const rank = ({ outcome }: ReleaseResult) => {
+    const index = ORDER.indexOf(outcome);
+    return index === -1 ? ORDER.length : index;
+  };
+  return [...releases].sort((a, b) => rank(a) - rank(b) || compare(nameOf(a), nameOf(b)));
+}
+
+function nameOf(release: ReleaseResult): string {
+  return `${release.namespace}/${release.name}`;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
