@@ -1,0 +1,24 @@
+import type { Inputs } from '../inputs.ts';
+import type { RunContext, RunExport, RunImport, RunList, RunResult, RunVerify } from './run.ts';
+
+/** Runs the mode that the inputs ask for; loads only that one. */
+export async function runMode(inputs: Inputs, context: RunContext): Promise<RunResult> {
+  switch (inputs.mode) {
+    case 'export': {
+      const { run }: { run: RunExport } = await import('./export.ts');
+      return run(inputs, context);
+    }
+    case 'import': {
+      const { run }: { run: RunImport } = await import('./import.ts');
+      return run(inputs, context);
+    }
+    case 'list': {
+      const { run }: { run: RunList } = await import('./list.ts');
+      return run(inputs, context);
+    }
+    case 'verify': {
+      const { run }: { run: RunVerify } = await import('./verify.ts');
+      return run(inputs, context);
+    }
+  }
+}
