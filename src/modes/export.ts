@@ -9,6 +9,7 @@ import { readIdentity } from '../cluster/identity.ts';
 import type { ExportInputs } from '../inputs.ts';
 import { collectReleases, type ReleaseCollection } from '../releases/collect.ts';
 import { collectCrds } from '../releases/crds.ts';
+import { driversOf } from '../releases/drivers.ts';
 import type { RunContext, RunExport } from './run.ts';
 import { openStorage, snapshotOutputs } from './storage.ts';
 
@@ -31,7 +32,15 @@ export const run: RunExport = async (inputs, context) => {
     const namespaces = inputs.namespace ?? [cluster.namespace];
     const { selector, exclude, history } = inputs;
     reporter.info(`Exporting the releases of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`);
-    const collection = collectReleases(cluster, { namespaces, selector, exclude, history, reporter, signal });
+    const collection = collectReleases(cluster, {
+      namespaces,
+      selector,
+      exclude,
+      history,
+      drivers: driversOf(env.HELM_DRIVER),
+      reporter,
+      signal,
+    });
     const archive = writeArchive(collectEntries(cluster, collection, { id, created, namespaces, inputs, context }), {
       compression,
       mtime: created,

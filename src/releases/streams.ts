@@ -1,6 +1,6 @@
 /**
  * Merges streams that are each sorted into one that is. Where two items compare equal, that of the earlier source comes
- * first. All sources start at once.
+ * first, as does its failure. All sources start at once.
  */
 export async function* mergeSorted<T>(
   sources: readonly AsyncIterable<T>[],
@@ -8,7 +8,11 @@ export async function* mergeSorted<T>(
 ): AsyncGenerator<T> {
   const iterators = sources.map((source) => source[Symbol.asyncIterator]());
   try {
-    const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
+    const first = iterators.map((iterator) => iterator.next());
+    // Which of two failures is told must not depend on which answer was faster.
+    for (const pending of first) pending.catch(() => {});
+    const heads: IteratorResult<T>[] = [];
+    for (const pending of first) heads.push(await pending);
     for (;;) {
       let index = -1;
       let least: T | undefined;

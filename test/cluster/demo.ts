@@ -7,7 +7,6 @@ import { join, resolve } from 'node:path';
 import { startSandbox } from './sandbox.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const transship = [process.execPath, resolve(root, 'dist/index.js')];
 const chart = resolve(root, 'examples/charts/shop');
 
 process.stdout.write(
@@ -16,7 +15,7 @@ process.stdout.write(
 const sandbox = await startSandbox();
 const snapshots = await mkdtemp(join(tmpdir(), 'transship-demo-'));
 try {
-  await say('On STAGE, install the shop and upgrade it twice');
+  say('On STAGE, install the shop and upgrade it twice');
   await quietly('helm', 'install', 'shop', chart, '--namespace', 'stage', '--create-namespace', ...on('stage'));
   for (const replicas of [2, 3]) {
     const set = ['--set', `replicas=${replicas}`];
@@ -24,18 +23,18 @@ try {
   }
   await show('helm', 'history', 'shop', '--namespace', 'stage', ...on('stage'));
 
-  await say('Export STAGE');
-  await show(...transship, 'export', '--context', 'stage', '--namespace', 'stage', '--path', snapshots);
-  await say('Look at what there is, and check that it is whole');
-  await show(...transship, 'list', '--path', snapshots);
-  await show(...transship, 'verify', '--path', snapshots);
+  say('Export STAGE');
+  await show('transship', 'export', '--context', 'stage', '--namespace', 'stage', '--path', snapshots);
+  say('Look at what there is, and check that it is whole');
+  await show('transship', 'list', '--path', snapshots);
+  await show('transship', 'verify', '--path', snapshots);
 
-  await say('Import it to PROD, where the namespace is called prod');
+  say('Import it to PROD, where the namespace is called prod');
   const map = ['--namespace-map', 'stage=prod', '--wait'];
-  await show(...transship, 'import', '--context', 'prod', '--path', snapshots, ...map);
+  await show('transship', 'import', '--context', 'prod', '--path', snapshots, ...map);
   await show('helm', 'history', 'shop', '--namespace', 'prod', ...on('prod'));
 
-  await say('The history is real: on PROD, roll back to revision 1');
+  say('The history is real: on PROD, roll back to revision 1');
   await show('helm', 'rollback', 'shop', '1', '--namespace', 'prod', '--wait', ...on('prod'));
   await show('helm', 'history', 'shop', '--namespace', 'prod', ...on('prod'));
   await show('kubectl', 'get', 'deployments', '--namespace', 'prod', '--context', 'prod');
@@ -48,14 +47,13 @@ function on(context: string): string[] {
   return ['--kube-context', context];
 }
 
-async function say(what: string): Promise<void> {
+function say(what: string): void {
   process.stdout.write(`\n--- ${what}\n`);
 }
 
 /** Prints a command as a person would type it, and lets it print. */
 async function show(...command: string[]): Promise<void> {
-  const typed = command.map((word) => (word === transship[0] ? '' : word === transship[1] ? 'transship' : word));
-  process.stdout.write(`\n$ ${typed.join(' ').trim()}\n`);
+  process.stdout.write(`\n$ ${command.join(' ')}\n`);
   await run(command, 'inherit');
 }
 

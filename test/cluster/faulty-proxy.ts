@@ -101,6 +101,6 @@ function handle(target: string, incoming: IncomingMessage, outgoing: ServerRespo
     });
   });
   onward.on('error', reset);
-  incoming.on('close', () => onward.destroy());
+  outgoing.on('close', () => onward.destroy());
   incoming.pipe(onward);
 }

@@ -16,9 +16,9 @@ export interface Sandbox {
   readonly s3: TestS3;
   /** Path of a kubeconfig with the contexts `stage` (current) and `prod`. */
   readonly kubeconfig: string;
-  /** A folder that holds `helm` (4), `helm3` and `kubectl`. */
+  /** A folder that holds `transship`, the `node` it needs, `helm` (4), `helm3` and `kubectl`. */
   readonly bin: string;
-  /** What a command needs to reach all of it: KUBECONFIG, KUBECACHEDIR, AWS_*, and PATH with helm and kubectl. */
+  /** What a command needs to reach all of it: KUBECONFIG, KUBECACHEDIR, AWS_*, and PATH with what is in `bin`. */
   readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
@@ -35,6 +35,8 @@ export async function startSandbox(reporter: Reporter = stderrReporter()): Promi
   await writeFile(kubeconfig, writeKubeconfig([stage.access, prod.access]), { mode: 0o600 });
   const bin = join(stage.folder, 'bin');
   await mkdir(bin);
+  await symlink(fileURLToPath(new URL('../../dist/index.js', import.meta.url)), join(bin, 'transship'));
+  await symlink(process.execPath, join(bin, 'node'));
   await symlink(tools.helm4, join(bin, 'helm'));
   await symlink(tools.helm3, join(bin, 'helm3'));
   await symlink(tools.kubectl, join(bin, 'kubectl'));
@@ -70,7 +72,6 @@ async function startAll<const T extends readonly Promise<{ stop(): Promise<void>
 }
 
 function usage({ stage, prod, s3, env }: Sandbox, envFile: string): string {
-  const program = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
   return `
 Two clusters and an S3 server are running. Ctrl-C ends them and removes all they kept.
 
@@ -79,16 +80,16 @@ Two clusters and an S3 server are running. Ctrl-C ends them and removes all they
   S3              ${s3.endpoint}    s3://${s3.bucket}
   KUBECONFIG      ${env.KUBECONFIG}
 
-In another terminal, set KUBECONFIG, the AWS variables, and helm and kubectl on PATH:
+In another terminal, set KUBECONFIG and the AWS variables, and put transship, helm and kubectl on PATH:
 
   . ${envFile}
 
 Then, for example:
 
-  helm --kube-context stage create hello && helm --kube-context stage install hello ./hello
-  node ${program} export --context stage --backend s3 --path s3://${s3.bucket}/stage
-  node ${program} plan --context prod --backend s3 --path s3://${s3.bucket}/stage --snapshot latest
-  node ${program} import --context prod --backend s3 --path s3://${s3.bucket}/stage --snapshot latest
+  helm create hello && helm --kube-context stage install hello ./hello
+  transship export --context stage --path s3://${s3.bucket}/stage
+  transship list --path s3://${s3.bucket}/stage
+  transship import --context prod --path s3://${s3.bucket}/stage
   helm --kube-context prod history hello
 `;
 }

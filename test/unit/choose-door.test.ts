@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { chooseDoor } from '../../src/choose-door.ts';
+import { chooseDoor, explainOldNode } from '../../src/choose-door.ts';
 
 it.each([
   ['arguments mean the command line', ['export'], {}, 'cli'],
@@ -10,4 +10,14 @@ it.each([
   ['neither means a person, who gets help', [], { GITHUB_ACTIONS: 'true' }, 'cli'],
 ] as const)('%s', (_, args, env, door) => {
   expect(chooseDoor(args, env)).toBe(door);
+});
+
+it.each(['24.0.0', '24.21.0', '26.10.0'])('lets Node %s pass', (version) => {
+  expect(explainOldNode(version)).toBeUndefined();
+});
+
+it.each(['20.20.2', '22.19.0'])('refuses Node %s and says which is needed', (version) => {
+  expect(explainOldNode(version)).toBe(
+    `Error: Transship needs Node 24 or newer, and this is Node ${version}. Put a newer node on PATH.`,
+  );
 });

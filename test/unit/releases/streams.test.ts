@@ -51,6 +51,15 @@ describe('mergeSorted', () => {
   });
 });
 
+test('of two sources that fail, mergeSorted tells the failure of the earlier one, however late it comes', async () => {
+  async function* slow(): AsyncGenerator<number> {
+    await new Promise((resolve) => setImmediate(resolve));
+    yield* streamOf<number>([], [], new Error('the earlier one'));
+  }
+  const merged = mergeSorted([slow(), streamOf<number>([], [], new Error('the faster one'))], (a, b) => a - b);
+  await expect(readAll(merged)).rejects.toThrow('the earlier one');
+});
+
 describe('inTurn', () => {
   test('chains sources in order and starts some ahead', async () => {
     const log: string[] = [];
