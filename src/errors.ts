@@ -47,3 +47,14 @@ export class TransshipError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/**
+ * The error of work that an abort signal has ended: the signal's own reason where that is one meant for the user.
+ *
+ * @param what - what was ended, such as `GET /api`
+ */
+export function cancelledBy(signal: AbortSignal, what?: string): TransshipError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof TransshipError) return reason;
+  return new TransshipError('CANCELLED', what === undefined ? 'Cancelled.' : `Cancelled: ${what}.`, { cause: reason });
+}

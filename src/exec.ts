@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ChildProcess } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
 import { StringDecoder } from 'node:string_decoder';
-import { TransshipError } from './errors.ts';
+import { cancelledBy } from './errors.ts';
 
 /** How to run a program. */
 export interface RunProgramOptions {
@@ -48,7 +48,7 @@ export async function runProgram(
   options: RunProgramOptions = {},
 ): Promise<ProgramResult> {
   const { signal } = options;
-  if (signal?.aborted) throw cancelled(command, signal);
+  if (signal?.aborted) throw cancelledBy(signal, command);
   const { exec } = await import('@actions/exec');
   watchChildren();
 
@@ -74,7 +74,7 @@ export async function runProgram(
     stopper.dispose();
     signal?.removeEventListener('abort', stopper.stop);
   }
-  if (signal?.aborted) throw cancelled(command, signal);
+  if (signal?.aborted) throw cancelledBy(signal, command);
   return { exitCode: exitCode ?? (await signalStatus(run.child)), stdout: stdout.end(), stderr: stderr.end() };
 }
 
@@ -143,10 +143,4 @@ async function signalStatus(child: ChildProcess | undefined): Promise<number> {
   const { constants } = await import('node:os');
   const signal = child?.signalCode;
   return 128 + (signal ? constants.signals[signal] : 0);
-}
-
-function cancelled(command: string, signal: AbortSignal): TransshipError {
-  return signal.reason instanceof TransshipError
-    ? signal.reason
-    : new TransshipError('CANCELLED', `${command} was stopped.`, { cause: signal.reason });
 }

@@ -36,7 +36,7 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
   location: {
     description: 'Where the snapshot is kept: a file, an s3:// URL or the page of an artifact.',
     modes: ['export', 'import', 'list', 'verify'],
-    example: 's3://backups/stage/26-01-31_12-00-00.tar.zst',
+    example: 's3://backups/stage/transship-26-01-31_12-00-00.tar.zst',
   },
   'artifact-id': {
     description: 'Id of the artifact, for backend artifact.',

@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { messageOf, TransshipError } from '../errors.ts';
 import { damaged } from './damage.ts';
 import type { Body } from './entry.ts';
@@ -64,13 +64,13 @@ export interface ArchiveIndex {
 
 const indexSchema = z.object({
   formatVersion: z.literal(INDEX_VERSION),
-  counts: z.object({ files: z.int().nonnegative(), bytes: z.int().nonnegative() }),
+  counts: z.object({ files: z.int().check(z.nonnegative()), bytes: z.int().check(z.nonnegative()) }),
   files: z.array(
     z.object({
       path: z.string(),
-      size: z.int().nonnegative(),
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
-      offset: z.int().nonnegative(),
+      size: z.int().check(z.nonnegative()),
+      sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+      offset: z.int().check(z.nonnegative()),
     }),
   ),
 });
@@ -93,7 +93,7 @@ export function parseIndex(text: string): ArchiveIndex {
   } catch (error) {
     throw damaged(`${INDEX_PATH} is no JSON: ${messageOf(error)}.`, error);
   }
-  const version = z.object({ formatVersion: z.int().min(INDEX_VERSION + 1) }).safeParse(json);
+  const version = z.object({ formatVersion: z.int().check(z.minimum(INDEX_VERSION + 1)) }).safeParse(json);
   if (version.success) {
     throw new TransshipError(
       'ARCHIVE_UNSUPPORTED',
@@ -103,7 +103,8 @@ export function parseIndex(text: string): ArchiveIndex {
   }
   const index = indexSchema.safeParse(json);
   if (!index.success) throw damaged(`${INDEX_PATH} is not as written: ${z.prettifyError(index.error)}`, index.error);
-  return index.data;
+  const { files, counts } = index.data;
+  return { files, counts };
 }
 
 /** The manifest as `sha1sum` prints it. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { messageOf, TransshipError } from '../errors.ts';
 import { damaged } from './damage.ts';
 import { type Entry, entryOf } from './entry.ts';
@@ -11,16 +11,19 @@ const FORMAT_VERSION = 1;
 
 const snapshotSchema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
-  id: z.string().refine((id) => parseSnapshotId(id) !== undefined, 'is no id: YY-MM-DD_HH-MM-SS'),
-  created: z.iso.datetime().transform((text) => new Date(text)),
+  id: z.string().check(z.refine((id) => parseSnapshotId(id) !== undefined, 'is no id: YY-MM-DD_HH-MM-SS')),
+  created: z.pipe(
+    z.iso.datetime(),
+    z.transform((text) => new Date(text)),
+  ),
   tool: z.object({ name: z.string(), version: z.string() }),
-  cluster: z.object({ uid: z.string().optional(), version: z.string(), context: z.string() }),
+  cluster: z.object({ uid: z.optional(z.string()), version: z.string(), context: z.string() }),
   scope: z.object({
     namespaces: z.array(z.string()),
     include: z.array(z.string()),
-    selector: z.string().optional(),
-    exclude: z.array(z.string()).optional(),
-    history: z.union([z.literal('all'), z.int().positive()]),
+    selector: z.optional(z.string()),
+    exclude: z.optional(z.array(z.string())),
+    history: z.union([z.literal('all'), z.int().check(z.positive())]),
   }),
 });
 
@@ -82,7 +85,7 @@ export function parseSnapshot(content: string | Uint8Array): Snapshot {
 }
 
 function refuseNewer(json: unknown): void {
-  const version = z.object({ formatVersion: z.int().min(FORMAT_VERSION + 1) }).safeParse(json);
+  const version = z.object({ formatVersion: z.int().check(z.minimum(FORMAT_VERSION + 1)) }).safeParse(json);
   if (!version.success) return;
   const tool = z.object({ tool: z.object({ version: z.string() }) }).safeParse(json);
   const writer = tool.success ? `Transship ${tool.data.tool.version}, which wrote it,` : 'the Transship that wrote it';

@@ -56,7 +56,7 @@ export class ArtifactBackend implements Backend {
     if (existing !== undefined) throw snapshotExists(existing.location);
 
     const folder = await makeFolder();
-    let uploading: Promise<unknown> = Promise.resolve();
+    let uploading: Promise<unknown> | undefined;
     try {
       const file = join(folder, name);
       const size = await writeNewFile(file, bytes, signal);
@@ -66,10 +66,13 @@ export class ArtifactBackend implements Backend {
       const location = artifactUrl(source, artifactId, process.env);
       return { id, location, size, state: 'complete', artifactId, digest, artifactUrl: location };
     } finally {
-      // The toolkit cannot be stopped: after an abort it may still read the file.
-      const removed = uploading.catch(() => {}).then(() => removeFolder(folder));
-      if (signal?.aborted) removed.catch(() => {});
-      else await removed;
+      if (uploading !== undefined && signal?.aborted) {
+        // The toolkit cannot be stopped: it may still read the file.
+        const remove = () => removeFolder(folder);
+        uploading.then(remove, remove).catch(() => {});
+      } else {
+        await removeFolder(folder);
+      }
     }
   }
 
@@ -167,12 +170,15 @@ function damaged(location: string, what: string): TransshipError {
   });
 }
 
-/** Loads the toolkit and calls it; what it throws becomes an error for the user. */
+/** Loads the toolkit and calls it; what it throws becomes an error for the user. Side effect: see below. */
 async function call<T>(
   doing: string,
   source: ArtifactSource,
   use: (client: DefaultArtifactClient) => Promise<T>,
 ): Promise<T> {
+  // The toolkit reads it when it is loaded. At its own 1000 it would leave out the rest of a larger run, telling nobody
+  // but the log: `latest` could be any.
+  process.env.ACTIONS_ARTIFACT_MAX_ARTIFACT_COUNT ??= '100000';
   const { DefaultArtifactClient } = await import('@actions/artifact');
   try {
     return await runQuietly(() => use(new DefaultArtifactClient()));

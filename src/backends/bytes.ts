@@ -1,21 +1,15 @@
-import { TransshipError } from '../errors.ts';
+import { cancelledBy } from '../errors.ts';
 import type { Bytes } from './backend.ts';
-
-/** The error of an aborted operation: the signal's own reason where that is one meant for the user. */
-export function cancelled(signal: AbortSignal): TransshipError {
-  const reason: unknown = signal.reason;
-  return reason instanceof TransshipError ? reason : new TransshipError('CANCELLED', 'Cancelled.', { cause: reason });
-}
 
 /**
  * Waits for `promise`, but not longer than until `signal` fires; what the promise comes to afterwards is ignored.
  *
- * @throws TransshipError {@link cancelled} when the signal fires first
+ * @throws TransshipError {@link cancelledBy} when the signal fires first
  */
 export function waitUnlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(cancelled(signal));
+    const onAbort = () => reject(cancelledBy(signal));
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
@@ -25,7 +19,7 @@ export function waitUnlessAborted<T>(promise: Promise<T>, signal: AbortSignal | 
 /**
  * Passes bytes on until `signal` fires, also while the source is stuck waiting for its next ones.
  *
- * @throws TransshipError {@link cancelled} when the signal fires
+ * @throws TransshipError {@link cancelledBy} when the signal fires
  */
 export async function* untilAborted(bytes: Bytes, signal: AbortSignal | undefined): Bytes {
   if (signal === undefined) {

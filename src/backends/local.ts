@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rmdir, stat, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
 import { untilAborted } from './bytes.ts';
@@ -14,9 +15,7 @@ import {
   selectSnapshot,
   snapshotExists,
   snapshotFileName,
-  snapshotIdAt,
   sortSnapshots,
-  timeOfSnapshotId,
 } from './selector.ts';
 
 /** What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`. */
@@ -60,8 +59,7 @@ export class LocalBackend implements Backend {
       const partial = `${location}.${randomBytes(4).toString('hex')}.partial`;
       const size = await writeNewFile(partial, bytes, signal);
       try {
-        const time = timeOfSnapshotId(id);
-        await utimes(partial, time, time).catch(failTo('write', partial));
+        await setTime(partial, id);
         await placeFile(partial, location);
       } catch (error) {
         await unlink(partial).catch(() => {});
@@ -119,6 +117,11 @@ export class LocalBackend implements Backend {
   }
 }
 
+async function setTime(path: string, id: string): Promise<void> {
+  const time = parseSnapshotId(id);
+  if (time !== undefined) await utimes(path, time, time).catch(failTo('write', path));
+}
+
 /** What a file of the folder is to this place; undefined when it has nothing to do with it. */
 async function describeFile(place: Place, name: string): Promise<StoredSnapshot | undefined> {
   const finalName = PARTIAL.exec(name)?.[1];
@@ -133,7 +136,7 @@ async function describeFile(place: Place, name: string): Promise<StoredSnapshot 
   });
   if (stats === undefined || !stats.isFile()) return undefined;
   return {
-    id: parsed?.id ?? snapshotIdAt(stats.mtime),
+    id: parsed?.id ?? snapshotId(stats.mtime),
     location,
     size: stats.size,
     state: finalName === undefined ? 'complete' : 'unfinished',

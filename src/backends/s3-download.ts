@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf, TransshipError } from '../errors.ts';
+import { cancelledBy, messageOf, TransshipError } from '../errors.ts';
 import type { Bytes } from './backend.ts';
-import { cancelled, waitUnlessAborted } from './bytes.ts';
+import { waitUnlessAborted } from './bytes.ts';
 import type { S3Connection } from './s3-connect.ts';
 import { readS3Failure, type S3Attempt, s3Error } from './s3-errors.ts';
 import { addressOf, type S3Place } from './s3-place.ts';
@@ -61,7 +61,7 @@ export async function* downloadObject(
       if (offset === size) return;
       broken = new Error('the connection ended too early');
     } catch (error) {
-      if (signal?.aborted) throw cancelled(signal);
+      if (signal?.aborted) throw cancelledBy(signal);
       if (error instanceof TransshipError) throw error;
       broken = error;
     }
@@ -96,7 +96,7 @@ async function requestFrom(
     if (status === 412) throw changed(attempt, 'it was replaced', error);
     // The library has tried several times already: only a download that had begun is worth more.
     if (offset > 0 && (status === 0 || status >= 500)) throw error;
-    throw signal?.aborted ? cancelled(signal) : s3Error(error, attempt);
+    throw signal?.aborted ? cancelledBy(signal) : s3Error(error, attempt);
   }
 }
 
@@ -126,7 +126,7 @@ async function* untilStalled(body: Readable, milliseconds: number, signal: Abort
       waiting = true;
       timer.refresh();
     }
-    if (signal?.aborted) throw cancelled(signal);
+    if (signal?.aborted) throw cancelledBy(signal);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { TransshipError } from '../errors.ts';
+import { cancelledBy, TransshipError } from '../errors.ts';
 import type { Bytes } from './backend.ts';
-import { cancelled, untilAborted } from './bytes.ts';
+import { untilAborted } from './bytes.ts';
 import type { CompletedPart } from './lazy/s3-sdk.ts';
 import type { S3Connection } from './s3-connect.ts';
 import { readS3Failure, type S3Attempt, s3Error } from './s3-errors.ts';
@@ -46,7 +46,7 @@ export async function uploadObject(
   const parts = splitIntoParts(untilAborted(bytes, whenStopped), memory)[Symbol.asyncIterator]();
   try {
     const first = await parts.next();
-    if (signal?.aborted) throw cancelled(signal);
+    if (signal?.aborted) throw cancelledBy(signal);
     if (first.done === true) return 0;
     if (first.value.byteLength < SMALLEST_PART) {
       await putWhole(target, first.value);
@@ -140,7 +140,7 @@ async function sendParts(
     while (sending.size >= partsInFlight(body.byteLength)) await Promise.race(sending);
     const sent: Promise<void> = send(number, body)
       .catch((error: unknown) => {
-        failure ??= signal?.aborted ? cancelled(signal) : s3Error(error, attempt);
+        failure ??= signal?.aborted ? cancelledBy(signal) : s3Error(error, attempt);
         stop.abort(failure);
       })
       .finally(() => sending.delete(sent));
@@ -164,7 +164,7 @@ async function sendParts(
     await Promise.all(sending);
   }
   if (failure !== undefined) throw failure;
-  if (signal?.aborted) throw cancelled(signal);
+  if (signal?.aborted) throw cancelledBy(signal);
   return { parts, size };
 }
 

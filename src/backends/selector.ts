@@ -1,3 +1,4 @@
+import { parseSnapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import type { StoredSnapshot } from './backend.ts';
 
@@ -7,8 +8,7 @@ import type { StoredSnapshot } from './backend.ts';
  */
 export const FILE_BASE = 'transship';
 
-const ID = /^\d\d-\d\d-\d\d_\d\d-\d\d-\d\d$/;
-const FILE = /^(?:(.*)-)?(\d\d-\d\d-\d\d_\d\d-\d\d-\d\d)(\.tar(?:\.[a-z0-9]+)*)$/s;
+const FILE = /^(?:(.*)-)?(\d\d-\d\d-\d\d_\d\d-\d\d-\d\d)(\.tar(?:\.(?:zst|xz|gz))?(?:\.age)?)$/s;
 const SUFFIX = /\.(?:tar(?:\.(?:zst|xz|gz))?|tgz|txz|tzst)(?:\.age)?$/;
 /** How many ids a message names before it only counts. */
 const NAMED = 5;
@@ -18,22 +18,6 @@ export interface SnapshotFileName {
   readonly base: string;
   readonly id: string;
   readonly suffix: string;
-}
-
-/** Whether a text is a snapshot's id, `YY-MM-DD_HH-MM-SS`. */
-export function isSnapshotId(text: string): boolean {
-  return ID.test(text);
-}
-
-/** The id of a snapshot made at `date`. */
-export function snapshotIdAt(date: Date): string {
-  return date.toISOString().slice(2, 19).replace('T', '_').replaceAll(':', '-');
-}
-
-/** When the snapshot with this id was made. */
-export function timeOfSnapshotId(id: string): Date {
-  const [day = '', time = ''] = id.split('_');
-  return new Date(`20${day}T${time.replaceAll('-', ':')}Z`);
 }
 
 /** The file name of a snapshot: `<base>-<id><suffix>`. */
@@ -69,7 +53,7 @@ export function sortSnapshots(snapshots: readonly StoredSnapshot[]): StoredSnaps
  * @throws TransshipError `BACKEND` when two archives have the id
  */
 export function selectSnapshot(snapshots: readonly StoredSnapshot[], selector: string, place: string): StoredSnapshot {
-  if (selector !== 'latest' && !isSnapshotId(selector)) {
+  if (selector !== 'latest' && parseSnapshotId(selector) === undefined) {
     throw new TransshipError(
       'INPUT',
       `snapshot: ${JSON.stringify(selector)} is neither latest nor an id such as 26-01-31_12-00-00.`,

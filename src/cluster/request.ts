@@ -1,5 +1,6 @@
+import { cancelledBy } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { type Clock, cancelled } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { ClusterRequest } from './cluster.ts';
 import type { Credentials, Session } from './credentials.ts';
 import { type Failure, invalidAnswer, noAnswer, refusal, type Where } from './failures.ts';
@@ -79,7 +80,7 @@ export function createSender(options: SenderOptions): Send {
         failure = refusal(answer, where);
       } catch (error) {
         if (signal?.aborted) {
-          throw cancelled(signal, `${method} ${request.path}`);
+          throw cancelledBy(signal, `${method} ${request.path}`);
         }
         failure = noAnswer(error, where, options.stallTimeout);
       }

@@ -30,7 +30,7 @@ const ONLY_FOR: Readonly<Partial<Record<InputName, BackendName>>> = {
 /** https://github.com/actions/toolkit/blob/main/packages/artifact/src/internal/upload/path-and-artifact-name-validation.ts */
 const NOT_IN_ARTIFACT_NAMES = /["<>|*?:\r\n\\/]/;
 
-/** Chooses the backend: the one given, else what the path looks like, else the door's own. */
+/** Chooses the backend: the one given, else what the path looks like (a file's name ends like an archive), else the door's own. */
 export function chooseStorage(given: GivenInputs, door: Door, defaultPath: string): Storage | undefined {
   const path = given.path?.trim() || defaultPath;
   if (given.backend !== undefined) {
@@ -38,7 +38,7 @@ export function chooseStorage(given: GivenInputs, door: Door, defaultPath: strin
     return backend === undefined ? undefined : { backend, path };
   }
   if (path.startsWith('s3://')) return { backend: 's3', path };
-  if (door === 'cli' || /[\\/]|^\.{1,2}$/.test(path)) return { backend: 'local', path };
+  if (door === 'cli' || /[\\/]|^\.{1,2}$|\.tar(?:\.\w+)?$/.test(path)) return { backend: 'local', path };
   return { backend: 'artifact', path };
 }
 

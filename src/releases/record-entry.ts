@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { type Entry, entryOf, readBody } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
 import { parseRelease, type RecordHead, type ReleaseRecord, recordObjectName } from './record.ts';
@@ -21,12 +21,12 @@ const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0
 const firstLine = z.strictObject({
   record: z.strictObject({
     driver: z.enum(['secret', 'configmap']),
-    namespace: z.string().max(63).regex(DNS_LABEL),
-    release: z.string().max(253).regex(DNS_SUBDOMAIN),
-    revision: z.int().positive(),
+    namespace: z.string().check(z.maxLength(63), z.regex(DNS_LABEL)),
+    release: z.string().check(z.maxLength(253), z.regex(DNS_SUBDOMAIN)),
+    revision: z.int().check(z.positive()),
     encoding: z.enum(['gzip', 'plain']),
     labels: z.record(z.string(), z.string()),
-    annotations: z.record(z.string(), z.string()).optional(),
+    annotations: z.optional(z.record(z.string(), z.string())),
   }),
 });
 

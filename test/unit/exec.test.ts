@@ -152,7 +152,7 @@ describe('when its signal fires', () => {
   it('names the program where the reason says nothing to a user', async () => {
     await expect(runProgram('helm', [], { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'CANCELLED',
-      message: 'helm was stopped.',
+      message: 'Cancelled: helm.',
     });
   });
 });
