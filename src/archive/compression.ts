@@ -36,7 +36,7 @@ export function suffixOf(compression: Compression): string {
 /**
  * Compresses a tar.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for xz where it can't be written
  */
 export function compress(source: Bytes, compression: Compression, signal?: AbortSignal): Bytes {
@@ -46,7 +46,7 @@ export function compress(source: Bytes, compression: Compression, signal?: Abort
 /**
  * Decompresses a tar of any format, which is told by its first bytes, never by a name.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_DAMAGED` for what is empty, cut, damaged or followed by something else
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for another format
  */

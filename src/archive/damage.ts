@@ -16,6 +16,15 @@ export class ArchiveDamagedError extends TransshipError {
   }
 }
 
+/** The error for a stream that was compressed so that only much memory undoes it. */
+export function needsMemory(format: string, mebibytes: number, cause?: unknown): TransshipError {
+  const message = `The ${format} stream takes more than ${mebibytes} MiB of memory to decompress.`;
+  return new TransshipError('ARCHIVE_UNSUPPORTED', message, {
+    hint: 'Unpack it with its own program and pack it again without a long window.',
+    cause,
+  });
+}
+
 /** The error for one thing that is wrong, as a whole sentence. */
 export function damaged(problem: string, cause?: unknown): ArchiveDamagedError {
   return new ArchiveDamagedError([problem], cause);

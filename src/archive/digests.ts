@@ -11,6 +11,9 @@ export const INDEX_PATH = '_index.json';
 /** The last file of an archive: a line for each other file, for `sha1sum -c manifest`. */
 export const MANIFEST_PATH = 'manifest';
 
+/** The most bytes of an index or manifest, which are read whole: some 1.5 million files. */
+export const MAX_INDEX_BYTES = 256 * 1024 * 1024;
+
 const INDEX_VERSION = 1;
 
 /** The digests of one file, in hex. */

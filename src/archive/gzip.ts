@@ -3,11 +3,12 @@ import { messageOf } from '../errors.ts';
 import { damaged } from './damage.ts';
 import { type Bytes, through } from './streams.ts';
 
-const PIECE_BYTES = 256 * 1024;
+/** As for zstd: few trips to the thread pool, and enough waiting on either side to keep it busy. */
+const OPTIONS = { chunkSize: 256 * 1024, highWaterMark: 2 * 1024 * 1024 };
 
 /** Compresses as one gzip member, at zlib's default level. */
 export function compressGzip(source: Bytes): Bytes {
-  return through(source, createGzip({ chunkSize: PIECE_BYTES }), (error) => error);
+  return through(source, createGzip(OPTIONS), (error) => error);
 }
 
 /** Whether two bytes start a gzip stream. */
@@ -22,7 +23,7 @@ export function isGzip(head: Uint8Array): boolean {
  * @throws TransshipError `ARCHIVE_DAMAGED` for a member that is cut or damaged, or for anything else after them
  */
 export async function* decompressGzip(source: Bytes): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
+  const gunzip = createGunzip(OPTIONS);
   let length = 0;
   let zerosAtEnd = 0;
   async function* watch() {

@@ -7,6 +7,7 @@ import {
   digestBody,
   INDEX_PATH,
   MANIFEST_PATH,
+  MAX_INDEX_BYTES,
   parseIndex,
   parseManifest,
 } from './digests.ts';
@@ -19,9 +20,6 @@ interface SeenFile extends Digests {
   readonly size: number;
 }
 
-/** A manifest line has at least 43 bytes, an index line more: room for millions of files. */
-const MAX_INDEX_BYTES = 1024 * 1024 * 1024;
-
 /**
  * Reads an archive of any compression and checks every size and digest as it passes. Yields what was given to
  * `writeArchive`; large bodies are streams that can be read once, before the next entry is asked for.
@@ -29,7 +27,7 @@ const MAX_INDEX_BYTES = 1024 * 1024 * 1024;
  * The digests stand at the end: nothing may be done with an entry before the iteration has ended without an error.
  * `spoolArchive` keeps the entries until then.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) naming what is cut, differs, is missing or too much
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for another format, or one of a newer Transship
  */

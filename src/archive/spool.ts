@@ -50,7 +50,7 @@ const PIECE_BYTES = 1024 * 1024;
  * archive, and nothing may be done with its entries before. The file has mode 0600 and, but on Windows, no name, so that
  * nothing is left of it however the process ends.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_DAMAGED` for an archive that is not what was written, or has another digest
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for another format, or one of a newer Transship
  * @throws TransshipError `BACKEND` when the disk is full or the directory can't be written
@@ -97,25 +97,37 @@ async function writeAll(
   let position = 0;
   let pieces: Uint8Array[] = [];
   let waiting = 0;
-  const flush = async () => {
-    const joined = joinPieces(pieces, waiting);
+  let writing = Promise.resolve();
+  const write = async (joined: Uint8Array, start: number) => {
     for (let done = 0; done < joined.byteLength; ) {
-      const { bytesWritten } = await onDisk(directory, () => file.write(joined, done, undefined, position + done));
+      const { bytesWritten } = await onDisk(directory, () => file.write(joined, done, undefined, start + done));
       done += bytesWritten;
     }
+  };
+  // The next bytes are read while these are written.
+  const flush = async () => {
+    await writing;
+    writing = write(joinPieces(pieces, waiting), position);
+    // It is awaited later; until then its failure has no one else to hear it.
+    writing.catch(() => {});
     position += waiting;
     pieces = [];
     waiting = 0;
   };
-  for await (const { path, size, body } of entries) {
-    places.set(path, { start: position + waiting, size });
-    for await (const piece of body instanceof Uint8Array ? [body] : body) {
-      pieces.push(piece);
-      waiting += piece.byteLength;
-      if (waiting >= PIECE_BYTES) await flush();
+  try {
+    for await (const { path, size, body } of entries) {
+      places.set(path, { start: position + waiting, size });
+      for await (const piece of body instanceof Uint8Array ? [body] : body) {
+        pieces.push(piece);
+        waiting += piece.byteLength;
+        if (waiting >= PIECE_BYTES) await flush();
+      }
     }
+    await flush();
+  } finally {
+    // The file is closed next.
+    await writing;
   }
-  await flush();
   return places;
 }
 

@@ -1,23 +1,28 @@
 import type { Duplex } from 'node:stream';
+import { cancelledBy } from '../errors.ts';
 
 /** What flows: pieces of bytes, in order. */
 export type Bytes = AsyncIterable<Uint8Array>;
 
-/** Ends the iteration with the signal's reason as soon as it fires, also while the source is silent. */
+/**
+ * Ends the iteration as soon as the signal fires, also while the source is silent.
+ *
+ * @throws TransshipError `CANCELLED` when it fires
+ */
 export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
   if (signal === undefined) {
     yield* source;
     return;
   }
-  signal.throwIfAborted();
+  if (signal.aborted) throw cancelledBy(signal);
   const iterator = source[Symbol.asyncIterator]();
   let fail: ((reason: unknown) => void) | undefined;
-  const onAbort = () => fail?.(signal.reason);
+  const onAbort = () => fail?.(cancelledBy(signal));
   signal.addEventListener('abort', onAbort, { once: true });
   let ended = false;
   try {
     for (;;) {
-      signal.throwIfAborted();
+      if (signal.aborted) throw cancelledBy(signal);
       const result = await new Promise<IteratorResult<T>>((resolve, reject) => {
         fail = reject;
         iterator.next().then(resolve, (error) => {
@@ -83,7 +88,7 @@ export async function* through(
 ): AsyncGenerator<Uint8Array> {
   // Codecs may fail once more while they are being closed; nobody listens any more then.
   codec.on('error', () => {});
-  const feeding = feed(source, codec);
+  const feeding = feed(source, codec, () => codec.readableEnded);
   try {
     for await (const piece of codec) yield piece;
     const { failed, error } = await feeding;
@@ -103,11 +108,15 @@ interface Fed {
   readonly error?: unknown;
 }
 
-/** Writes a source into a stream at the stream's pace. Never rejects: what went wrong with the source is its result. */
-export async function feed(source: Bytes, stream: Sink): Promise<Fed> {
+/**
+ * Writes a source into a stream at the stream's pace. Never rejects: what went wrong with the source is its result.
+ *
+ * @param hasEnough - once true, the source is read on but not written
+ */
+export async function feed(source: Bytes, stream: Sink, hasEnough: () => boolean = () => false): Promise<Fed> {
   try {
     for await (const piece of source) {
-      if (stream.readableEnded) continue;
+      if (hasEnough()) continue;
       if (stream.destroyed) break;
       if (!stream.write(piece)) await room(stream);
     }
@@ -122,7 +131,6 @@ export async function feed(source: Bytes, stream: Sink): Promise<Fed> {
 /** What all kinds of streams share: Node's own, readable-stream's, streamx's. */
 interface Sink {
   readonly destroyed: boolean;
-  readonly readableEnded?: boolean;
   write(piece: Uint8Array): boolean;
   end(piece: null): unknown;
   destroy(): unknown;
@@ -151,8 +159,11 @@ function room(stream: Sink): Promise<void> {
 export function handOut(source: Bytes, name: string): { body: Bytes; drain: () => Promise<void> } {
   const iterator = source[Symbol.asyncIterator]();
   let state: 'new' | 'reading' | 'done' | 'passed' = 'new';
-  const next = async () => {
+  const checkTime = () => {
     if (state === 'passed') throw new Error(`The body of ${name} was read too late: the archive has moved on.`);
+  };
+  const next = async () => {
+    checkTime();
     const result = await iterator.next();
     if (result.done) state = 'done';
     return result;
@@ -160,6 +171,7 @@ export function handOut(source: Bytes, name: string): { body: Bytes; drain: () =
   return {
     body: {
       [Symbol.asyncIterator]() {
+        checkTime();
         if (state !== 'new') throw new Error(`The body of ${name} can be read only once.`);
         state = 'reading';
         // No return(): who stops early must not close the archive.

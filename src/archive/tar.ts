@@ -28,7 +28,7 @@ const MAX_MTIME = 0x7fffffff;
  * Writes entries as a tar, in pieces of about 1 MiB. Files get mode 0600, owner 0 and the given time; paths that are
  * long or not ASCII are written as PAX headers, which every tar reads.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, or is there twice
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
@@ -95,15 +95,19 @@ export function tarSpan(path: string, size: number): number {
  * Reads a tar. Bodies of more than 256 KiB are streams: each can be read once, before the next entry is asked for; what
  * is not read is skipped. Folders are skipped too, and a leading `./` is left out of paths.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for links, devices, sparse files and paths that may not be in an archive
  * @throws TransshipError `ARCHIVE_DAMAGED` for a tar that is cut or damaged
  */
 export async function* readTar(source: Bytes, signal?: AbortSignal): AsyncGenerator<Entry> {
   const checkPath = createPathGuard();
   const tar = extract();
-  // Its errors come out of the loop below.
-  tar.on('error', () => {});
+  // What comes out of the iterators below may only say that there was an error.
+  let failure: unknown;
+  tar.on('error', (error) => {
+    failure = error;
+  });
+  const closed = new Promise<void>((resolve) => tar.once('close', resolve));
   let total = 0;
   async function* count() {
     for await (const piece of abortable(source, signal)) {
@@ -119,8 +123,9 @@ export async function* readTar(source: Bytes, signal?: AbortSignal): AsyncGenera
       return await work();
     } catch (error) {
       tar.destroy();
+      await closed;
       const { failed, error: cause } = await feeding;
-      throw failed ? cause : explain(error, last);
+      throw failed ? cause : explain(failure ?? error, last);
     }
   };
 
@@ -131,13 +136,13 @@ export async function* readTar(source: Bytes, signal?: AbortSignal): AsyncGenera
       if (result.done) break;
       const file = result.value;
       const { path, size } = checkHeader(file.header);
-      last = path;
       end = file.offset + BLOCK_BYTES + padded(size);
       const pieces = file[Symbol.asyncIterator]();
       const next = () => guarded(() => pieces.next());
       const { body, drain } = handOut(readPieces(next), path);
       if (file.header.type === 'file') {
         checkPath(path);
+        last = path;
         yield { path, size, body: size <= SMALL_BYTES ? await readAll(body, size) : body };
       }
       await drain();
@@ -157,7 +162,7 @@ function checkHeader({ name, type, size, pax }: Header): { path: string; size: n
   if (type !== 'file' && type !== 'directory') throw unsupported(path, `a ${type ?? 'thing of unknown kind'}`);
   const keys = typeof pax === 'object' && pax !== null ? Object.keys(pax) : [];
   if (keys.some((key) => key.startsWith('GNU.sparse.'))) throw unsupported(path, 'a sparse file');
-  if (!Number.isSafeInteger(size)) throw damaged(`The tar is damaged: ${path} has a size of ${size}.`);
+  if (!Number.isSafeInteger(size)) throw damaged(`The tar is damaged: ${JSON.stringify(path)} has a size of ${size}.`);
   return { path, size: type === 'directory' ? 0 : size };
 }
 

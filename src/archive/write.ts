@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { TransshipError } from '../errors.ts';
 import { type Compression, compress } from './compression.ts';
-import { digestBody, formatIndex, formatManifest, INDEX_PATH, type IndexedFile, MANIFEST_PATH } from './digests.ts';
+import {
+  digestBody,
+  formatIndex,
+  formatManifest,
+  INDEX_PATH,
+  type IndexedFile,
+  MANIFEST_PATH,
+  MAX_INDEX_BYTES,
+} from './digests.ts';
 import { type Entry, entryOf } from './entry.ts';
 import type { Bytes } from './streams.ts';
 import { packTar, tarSpan } from './tar.ts';
@@ -39,7 +47,7 @@ export interface ArchiveWriting {
  * Writes entries as an archive and adds `_index.json` and `manifest`. Nothing is read before `bytes` is; memory stays
  * flat but for some 200 bytes a file. Whoever reads first gets the order of the entries: `_snapshot.json` should lead.
  *
- * @throws the signal's reason when it fires
+ * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, is there twice, or is one of
  *   those that are added; and for xz where it can't be written
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
@@ -93,6 +101,11 @@ async function* withDigests(
     totals.bytes += size;
   }
   const index = entryOf(INDEX_PATH, formatIndex(files));
+  if (index.size > MAX_INDEX_BYTES) {
+    throw new TransshipError('ARCHIVE_UNSUPPORTED', `The archive has too many files: ${totals.files}.`, {
+      hint: 'Export fewer namespaces at once, or fewer revisions.',
+    });
+  }
   const { body, digests } = digestBody(index.body);
   yield { ...index, body };
   manifest.push([INDEX_PATH, digests().sha1]);

@@ -1,15 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { messageOf } from '../errors.ts';
-import { damaged } from './damage.ts';
+import { damaged, needsMemory } from './damage.ts';
 import type { Lzma, LzmaStream } from './lazy/lzma.ts';
 import { type Bytes, slice, through } from './streams.ts';
-import { runXz } from './xz-program.ts';
+import { MAX_DECODER_MEBIBYTES, runXz } from './xz-program.ts';
 
 /** Presets above cost many times more for a few percent. */
 const PRESET = 1;
 
 /** Each thread holds some blocks of 3 MiB. */
 const MAX_THREADS = 8;
+
+/** What waits for the encoder, so that it and the rest of the work run at the same time. */
+const BUFFER_BYTES = 2 * 1024 * 1024;
 
 /** What goes into the decoder at once: it holds all that comes out of it, up to 7,000 times as much (a disk's zeros). */
 const DECODER_PIECE_BYTES = 8 * 1024;
@@ -50,7 +53,12 @@ export async function* compressXz(source: Bytes, { platform, load, program } = p
     return;
   }
   const threads = Math.min(availableParallelism(), MAX_THREADS);
-  const encoder = lzma.createStream('easyEncoder', { preset: PRESET, threads, check: lzma.CHECK_CRC64 });
+  const encoder = lzma.createStream('easyEncoder', {
+    preset: PRESET,
+    threads,
+    check: lzma.CHECK_CRC64,
+    highWaterMark: BUFFER_BYTES,
+  });
   yield* through(source, withoutSplitting(encoder), (failure) => failure);
 }
 
@@ -63,7 +71,8 @@ export function isXz(head: Uint8Array): boolean {
  * Decompresses any number of xz streams.
  *
  * @throws TransshipError `ARCHIVE_DAMAGED` for a stream that is cut or damaged, or for anything else after them
- * @throws TransshipError `ARCHIVE_UNSUPPORTED` where there is neither addon nor program
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` where there is neither addon nor program, and for a stream that takes more
+ *   than 512 MiB of memory
  */
 export async function* decompressXz(source: Bytes, { platform, load, program } = parts): AsyncGenerator<Uint8Array> {
   const { lzma, error } = await loadAddon(platform, load);
@@ -71,9 +80,12 @@ export async function* decompressXz(source: Bytes, { platform, load, program } =
     yield* runXz('decompress', source, program, error);
     return;
   }
-  const decoder = lzma.createStream('streamDecoder', { highWaterMark: DECODER_PIECE_BYTES });
+  const memlimit = MAX_DECODER_MEBIBYTES * 1024 * 1024;
+  const decoder = lzma.createStream('streamDecoder', { memlimit, highWaterMark: DECODER_PIECE_BYTES });
   yield* through(slice(source, DECODER_PIECE_BYTES), decoder, (failure) =>
-    damaged(`The xz stream is cut or damaged: ${messageOf(failure)}.`, failure),
+    failure instanceof Error && failure.name === 'LZMA_MEMLIMIT_ERROR'
+      ? needsMemory('xz', MAX_DECODER_MEBIBYTES, failure)
+      : damaged(`The xz stream is cut or damaged: ${messageOf(failure)}.`, failure),
   );
 }
 

@@ -1,7 +1,7 @@
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { messageOf } from '../errors.ts';
 import { type ByteReader, createByteReader } from './byte-reader.ts';
-import { damaged } from './damage.ts';
+import { damaged, needsMemory } from './damage.ts';
 import { type Bytes, coalesce, through } from './streams.ts';
 
 /** What libzstd calls its default: the best ratio for its speed on what clusters hold. */
@@ -9,6 +9,14 @@ const LEVEL = 3;
 
 /** Bytes that go in and out of the codec at once: each piece is one trip to the thread pool. */
 const PIECE_BYTES = 256 * 1024;
+
+/** What waits on either side of the codec, so that it and the rest of the work run at the same time. */
+const BUFFER_BYTES = 2 * 1024 * 1024;
+
+const OPTIONS = { chunkSize: PIECE_BYTES, highWaterMark: BUFFER_BYTES };
+
+/** The decoder's own limit, which guards memory. */
+const MAX_WINDOW_MEBIBYTES = 128;
 
 const MAGIC = 0xfd2fb528;
 const MAX_BLOCK_BYTES = 128 * 1024;
@@ -19,7 +27,7 @@ const MAX_BLOCK_BYTES = 128 * 1024;
  */
 export function compressZstd(source: Bytes): Bytes {
   const params = { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 };
-  return through(source, createZstdCompress({ chunkSize: PIECE_BYTES, params }), (error) => error);
+  return through(source, createZstdCompress({ ...OPTIONS, params }), (error) => error);
 }
 
 /** Whether four bytes start a zstd stream: a frame, or one of those that decoders skip (pzstd starts with one). */
@@ -33,6 +41,7 @@ export function isZstd(head: Uint8Array): boolean {
  * its own.
  *
  * @throws TransshipError `ARCHIVE_DAMAGED` for a frame that is cut or damaged, or for anything else between or after them
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a frame that takes more than 128 MiB of memory
  */
 export async function* decompressZstd(source: Bytes): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
@@ -45,10 +54,8 @@ export async function* decompressZstd(source: Bytes): AsyncGenerator<Uint8Array>
       if (isSkippable(magic)) {
         await skipFrame(reader);
       } else if (isFrame(magic)) {
-        const decoder = createZstdDecompress({ chunkSize: PIECE_BYTES });
-        yield* through(coalesce(readFrame(magic, reader), PIECE_BYTES), decoder, (error) =>
-          damaged(`The zstd stream is damaged: ${messageOf(error)}.`, error),
-        );
+        const decoder = createZstdDecompress(OPTIONS);
+        yield* through(coalesce(readFrame(magic, reader), PIECE_BYTES), decoder, explain);
       } else {
         throw damaged('The zstd stream is damaged, or followed by something else.');
       }
@@ -56,6 +63,13 @@ export async function* decompressZstd(source: Bytes): AsyncGenerator<Uint8Array>
   } finally {
     await iterator.return?.();
   }
+}
+
+function explain(error: unknown): Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ZSTD_error_frameParameter_windowTooLarge'
+    ? needsMemory('zstd', MAX_WINDOW_MEBIBYTES, error)
+    : damaged(`The zstd stream is damaged: ${messageOf(error)}.`, error);
 }
 
 /** Yields one frame: https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1 */

@@ -4,6 +4,7 @@ import { readBody } from '../archive/entry.ts';
 import { readArchive } from '../archive/read.ts';
 import { parseSnapshot, SNAPSHOT_PATH } from '../archive/snapshot.ts';
 import type { Bytes } from '../backends/backend.ts';
+import { TransshipError } from '../errors.ts';
 import { createInventory } from '../releases/inventory.ts';
 import type { RunVerify } from './run.ts';
 import { openStorage, snapshotOutputs } from './storage.ts';
@@ -28,8 +29,8 @@ export const run: RunVerify = async (inputs, { reporter, signal }) => {
       bytes += entry.size;
     }
   } catch (error) {
-    if (!(error instanceof ArchiveDamagedError)) throw error;
-    problems.push(...error.problems);
+    if (!(error instanceof TransshipError && error.code === 'ARCHIVE_DAMAGED')) throw error;
+    problems.push(...(error instanceof ArchiveDamagedError ? error.problems : [error.message]));
   }
   // What is damaged was not read to its end, and has no digest to speak of.
   const whole = problems.length === 0 ? measured.result() : undefined;

@@ -12,9 +12,9 @@ export interface Lzma {
   readonly CHECK_CRC64: number;
   createStream(
     coder: 'easyEncoder',
-    options: { preset: number; threads: number; check: number; highWaterMark?: number },
+    options: { preset: number; threads: number; check: number; highWaterMark: number },
   ): LzmaStream;
-  createStream(coder: 'streamDecoder', options?: { highWaterMark?: number }): LzmaStream;
+  createStream(coder: 'streamDecoder', options: { memlimit: number; highWaterMark: number }): LzmaStream;
 }
 
 function isLzma(module: unknown): module is Lzma {

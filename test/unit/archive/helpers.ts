@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { type Entry, entryOf } from '../../../src/archive/entry.ts';
 import type { Bytes } from '../../../src/archive/streams.ts';
 
@@ -104,4 +104,10 @@ export function endless(piece: Uint8Array): { source: AsyncGenerator<Uint8Array>
 export async function* silentAfter(...pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* pieces;
   await new Promise<never>(() => {});
+}
+
+/** Like toEqual, which takes seconds for a megabyte. */
+export function expectSameBytes(actual: Uint8Array, expected: Uint8Array, message?: string): void {
+  expect(actual.byteLength, message).toBe(expected.byteLength);
+  expect(Buffer.compare(actual, expected), message).toBe(0);
 }

@@ -1,8 +1,21 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { abortable } from '../../../src/archive/streams.ts';
 import { compressXz, decompressXz, type XzParts } from '../../../src/archive/xz.ts';
-import { collect, endless, errorOf, inPieces, noise, run, silentAfter, streamOf, temporaryFolder } from './helpers.ts';
+import { TransshipError } from '../../../src/errors.ts';
+import {
+  collect,
+  endless,
+  errorOf,
+  expectSameBytes,
+  inPieces,
+  noise,
+  run,
+  silentAfter,
+  streamOf,
+  temporaryFolder,
+} from './helpers.ts';
 
 const text = Buffer.from('kind: ConfigMap\n'.repeat(50_000));
 
@@ -23,28 +36,28 @@ describe.each([
 ])('xz by %s', (_name, parts) => {
   it('writes what the xz program reads, with CRC64', async () => {
     const packed = await collect(compressXz(inPieces(text, 100_000), parts));
-    expect(await run('xz', ['-dc'], packed)).toEqual(text);
+    expectSameBytes(await run('xz', ['-dc'], packed), text);
     // Stream flags: the check's id, https://tukaani.org/xz/xz-file-format.txt 2.1.1.2
     expect(packed.subarray(6, 8)).toEqual(Buffer.from([0, 4]));
   });
 
   it('writes no bytes as an empty stream', async () => {
-    expect(await run('xz', ['-dc'], await collect(compressXz(streamOf(), parts)))).toEqual(Buffer.alloc(0));
+    expectSameBytes(await run('xz', ['-dc'], await collect(compressXz(streamOf(), parts))), Buffer.alloc(0));
   });
 
   it('reads what the xz program writes, all streams of several', async () => {
     const packed = Buffer.concat([await run('xz', ['-c'], text), await run('xz', ['-c', '-0', '-T2'], noise(3000))]);
     for (const size of [11, 1000, packed.byteLength]) {
       const read = await collect(decompressXz(inPieces(packed, size), parts));
-      expect(read).toEqual(Buffer.concat([text, noise(3000)]));
+      expectSameBytes(read, Buffer.concat([text, noise(3000)]));
     }
   });
 
   it('packs and unpacks 4 MiB of the letters YZ, the mark that ends an xz stream, at once', async () => {
     const letters = Buffer.alloc(4 << 20, 'YZ');
     const packed = await collect(compressXz(inPieces(letters, 1 << 20), parts));
-    expect((await run('xz', ['-dc'], packed)).equals(letters)).toBe(true);
-    expect((await collect(decompressXz(streamOf(packed), parts))).equals(letters)).toBe(true);
+    expectSameBytes(await run('xz', ['-dc'], packed), letters);
+    expectSameBytes(await collect(decompressXz(streamOf(packed), parts)), letters);
   });
 
   it('refuses a stream that is cut anywhere', async () => {
@@ -66,6 +79,13 @@ describe.each([
     }
   });
 
+  it('refuses a stream that takes too much memory', async () => {
+    const packed = await run('xz', ['-c', '-T1', '--lzma2=preset=0,dict=1GiB'], text);
+    const { code, message } = await errorOf(collect(decompressXz(streamOf(packed), parts)));
+    expect(code).toBe('ARCHIVE_UNSUPPORTED');
+    expect(message).toBe('The xz stream takes more than 512 MiB of memory to decompress.');
+  });
+
   it('passes on the error of its source', async () => {
     async function* failing() {
       yield text;
@@ -84,14 +104,14 @@ describe.each([
     const { source, closed } = endless(noise(1 << 20));
     for await (const _piece of compressXz(source, parts)) break;
     expect(closed()).toBe(true);
-  });
+  }, 30_000);
 });
 
 describe('choosing how to do xz', () => {
   it('takes the program where the addon does not load', async () => {
     const parts = { ...program, platform: 'linux-x64', load: () => Promise.reject(new Error('wrong ELF class')) };
     const packed = await collect(compressXz(streamOf(text), parts));
-    expect(await collect(decompressXz(streamOf(packed), parts))).toEqual(text);
+    expectSameBytes(await collect(decompressXz(streamOf(packed), parts)), text);
   });
 
   it('says both ways out where there is neither', async () => {
@@ -99,7 +119,7 @@ describe('choosing how to do xz', () => {
     for (const work of [compressXz(streamOf(text), parts), decompressXz(streamOf(text), parts)]) {
       const { code, message, hint } = await errorOf(collect(work));
       expect(code).toBe('ARCHIVE_UNSUPPORTED');
-      expect(message).toBe('xz can be neither written nor read here.');
+      expect(message).toBe('xz can be neither written nor read here: there is no program /no/such/xz on PATH.');
       expect(hint).toContain('install xz');
       expect(hint).toContain('zstd, gzip or none');
     }
@@ -121,12 +141,12 @@ describe('the xz program', () => {
     const { parts, pid } = noted();
     for await (const _piece of compressXz(endless(noise(1 << 20)).source, parts)) break;
     expect(() => process.kill(pid(), 0)).toThrow('ESRCH');
-  });
+  }, 30_000);
 
   it('is gone when its source fails', async () => {
     const { parts, pid } = noted();
     async function* failing() {
-      yield noise(20 << 20);
+      yield noise(1 << 20);
       throw new Error('connection reset');
     }
     await expect(collect(compressXz(failing(), parts))).rejects.toThrow('connection reset');
@@ -134,15 +154,12 @@ describe('the xz program', () => {
   });
 
   it('is gone when a cancel interrupts a source that is silent', async () => {
-    const { compress } = await import('../../../src/archive/compression.ts');
-    const { abortable } = await import('../../../src/archive/streams.ts');
-    expect(compress).toBeTypeOf('function');
     const { parts, pid } = noted();
     const controller = new AbortController();
-    const reading = collect(compressXz(abortable(silentAfter(noise(20 << 20)), controller.signal), parts));
+    const reading = collect(compressXz(abortable(silentAfter(noise(1 << 20)), controller.signal), parts));
     const outcome = errorOf(reading);
     await waitFor(() => pid() > 0);
-    controller.abort(new Error('stopped by the user'));
+    controller.abort(new TransshipError('CANCELLED', 'stopped by the user'));
     expect((await outcome).message).toBe('stopped by the user');
     expect(() => process.kill(pid(), 0)).toThrow('ESRCH');
   });

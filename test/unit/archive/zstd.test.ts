@@ -1,21 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compressZstd, decompressZstd } from '../../../src/archive/zstd.ts';
-import { collect, endless, errorOf, inPieces, noise, run, streamOf } from './helpers.ts';
+import { collect, endless, errorOf, expectSameBytes, inPieces, noise, run, streamOf } from './helpers.ts';
 
 const text = Buffer.from('kind: ConfigMap\n'.repeat(50_000));
 
 describe('writing zstd', () => {
   it('writes one frame with a content checksum that zstd reads', async () => {
     const packed = await collect(compressZstd(inPieces(text, 100_000)));
-    expect(await run('zstd', ['-dc'], packed)).toEqual(text);
+    expectSameBytes(await run('zstd', ['-dc'], packed), text);
     // Frame_Header_Descriptor: bit 2 is the checksum's.
     expect(packed.readUInt8(4) & 4).toBe(4);
   });
 
   it('writes an empty frame for no bytes', async () => {
     const packed = await collect(compressZstd(streamOf()));
-    expect(await run('zstd', ['-dc'], packed)).toEqual(Buffer.alloc(0));
+    expectSameBytes(await run('zstd', ['-dc'], packed), Buffer.alloc(0));
   });
 
   it('passes on the error of its source', async () => {
@@ -37,7 +37,7 @@ describe('reading zstd', () => {
   it('reads what the zstd program writes, with and without checksum, content size and long windows', async () => {
     for (const args of [['-c'], ['-c', '--no-check'], ['-c', '-19', '--long=24'], ['-c', '--no-content-size', '-1']]) {
       const packed = await run('zstd', args, text);
-      expect(await collect(decompressZstd(streamOf(packed)))).toEqual(text);
+      expectSameBytes(await collect(decompressZstd(streamOf(packed))), text);
     }
   });
 
@@ -47,14 +47,14 @@ describe('reading zstd', () => {
     const packed = Buffer.concat([skippable, ...frames.flatMap((frame) => [frame, skippable])]);
     const expected = Buffer.concat([text, noise(300_000)]);
     for (const size of [1, 3, 1000, packed.byteLength]) {
-      expect(await collect(decompressZstd(inPieces(packed, size)))).toEqual(expected);
+      expectSameBytes(await collect(decompressZstd(inPieces(packed, size))), expected);
     }
   });
 
   it('reads what pzstd writes', async () => {
     const content = Buffer.concat([text, noise(9_000_000), text]);
     const packed = await run('pzstd', ['-c', '-p', '2', '-1'], content);
-    expect((await collect(decompressZstd(inPieces(packed, 65_536)))).equals(content)).toBe(true);
+    expectSameBytes(await collect(decompressZstd(inPieces(packed, 65_536))), content);
   });
 
   it('reads any frames however they are cut into pieces', async () => {
@@ -63,7 +63,7 @@ describe('reading zstd', () => {
       fc.asyncProperty(parts, fc.integer({ min: 1, max: 50 }), async (contents, size) => {
         const frames = await Promise.all(contents.map((content) => collect(compressZstd(streamOf(content)))));
         const read = await collect(decompressZstd(inPieces(Buffer.concat(frames), size)));
-        expect(read).toEqual(Buffer.concat(contents));
+        expectSameBytes(read, Buffer.concat(contents));
       }),
       { numRuns: 40 },
     );
@@ -94,6 +94,15 @@ describe('reading zstd', () => {
     const { code, message } = await errorOf(collect(decompressZstd(streamOf(packed))));
     expect(code).toBe('ARCHIVE_DAMAGED');
     expect(message).toContain('damaged');
+  });
+
+  it('refuses a frame that takes too much memory', async () => {
+    const packed = await run('zstd', ['-c', '-1', '--long=28', '--no-content-size'], Buffer.alloc(1000));
+    // Window_Descriptor: 2^28 bytes.
+    packed.writeUInt8((28 - 10) << 3, 5);
+    const { code, message } = await errorOf(collect(decompressZstd(streamOf(packed))));
+    expect(code).toBe('ARCHIVE_UNSUPPORTED');
+    expect(message).toBe('The zstd stream takes more than 128 MiB of memory to decompress.');
   });
 
   it('closes its source when the reader stops early', async () => {
