@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { KubeObject } from '../../src/cluster/cluster.ts';
@@ -26,54 +27,47 @@ const COLLECTIONS = [
   '/apis/apps/v1/deployments',
 ] as const;
 
-/** The recorder's own objects: once a watch has seen its one, it has seen all that came before. */
-const SENTINEL = 'change-recorder-sentinel';
-const META = { name: SENTINEL, namespace: 'default' };
-const IDLE = { restartPolicy: 'Never', containers: [{ name: 'none', image: 'none' }] };
-const SENTINELS = [
-  { apiVersion: 'v1', kind: 'ConfigMap', metadata: META },
-  { apiVersion: 'v1', kind: 'Secret', metadata: META },
-  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: META },
-  {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: META,
-    spec: { ...IDLE, schedulingGates: [{ name: 'example.com/never' }] },
-  },
-  { apiVersion: 'batch/v1', kind: 'Job', metadata: META, spec: { suspend: true, template: { spec: IDLE } } },
-  {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: META,
-    spec: {
-      replicas: 0,
-      selector: { matchLabels: { app: SENTINEL } },
-      template: { metadata: { labels: { app: SENTINEL } }, spec: { ...IDLE, restartPolicy: 'Always' } },
-    },
-  },
-];
-
 /** Records what comes and goes in a cluster, by raw watches that start at one known revision. */
 export async function recordChanges(cluster: { kubeconfig: string }, kubectl: string): Promise<Recorder> {
   const base = ['--kubeconfig', cluster.kubeconfig];
   const list: unknown = JSON.parse(await capture(kubectl, [...base, 'get', '--raw', '/api/v1/namespaces?limit=1']));
   const start = resourceVersionOf(list);
+  const sentinel = `change-recorder-${randomUUID()}`;
   const changes: Change[] = [];
-  const watches = COLLECTIONS.map((path) => watch(kubectl, base, path, start, changes));
+  const watches = COLLECTIONS.map((path) => watch(kubectl, base, path, start, sentinel, changes));
 
   return {
     async stop() {
-      const sentinels = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: SENTINELS });
-      await capture(kubectl, [...base, 'create', '-f', '-'], { input: sentinels });
+      const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: sentinelsCalled(sentinel) });
+      await capture(kubectl, [...base, 'create', '-f', '-'], { input });
       await Promise.all(watches.map((one) => one.sawSentinel));
       for (const one of watches) one.child.kill();
       await Promise.all(watches.map((one) => one.closed));
-      await capture(kubectl, [...base, 'delete', '--wait=false', '-f', '-'], { input: sentinels });
-      return changes
-        .filter((change) => change.object.metadata.name !== SENTINEL)
-        .sort((a, b) => (a.revision < b.revision ? -1 : 1));
+      await capture(kubectl, [...base, 'delete', '--wait=false', '-f', '-'], { input });
+      return changes.sort((a, b) => (a.revision < b.revision ? -1 : 1));
     },
   };
+}
+
+/** The recorder's own objects: once a watch has seen its one come, it has seen all that happened before. */
+function sentinelsCalled(name: string): object[] {
+  const metadata = { name, namespace: 'default' };
+  const idle = { restartPolicy: 'Never', containers: [{ name: 'none', image: 'none' }] };
+  const labels = { app: name };
+  const running = { metadata: { labels }, spec: { ...idle, restartPolicy: 'Always' } };
+  return [
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata },
+    { apiVersion: 'v1', kind: 'Secret', metadata },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion: 'v1', kind: 'Pod', metadata, spec: { ...idle, schedulingGates: [{ name: 'example.com/never' }] } },
+    { apiVersion: 'batch/v1', kind: 'Job', metadata, spec: { suspend: true, template: { spec: idle } } },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: { replicas: 0, selector: { matchLabels: labels }, template: running },
+    },
+  ];
 }
 
 interface Watch {
@@ -82,7 +76,14 @@ interface Watch {
   readonly closed: Promise<unknown>;
 }
 
-function watch(kubectl: string, base: string[], path: string, start: string, changes: Change[]): Watch {
+function watch(
+  kubectl: string,
+  base: string[],
+  path: string,
+  start: string,
+  sentinel: string,
+  changes: Change[],
+): Watch {
   const query = `watch=1&resourceVersion=${start}&timeoutSeconds=600`;
   const child = spawn(kubectl, [...base, 'get', '--raw', `${path}?${query}`], { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close');
@@ -96,13 +97,13 @@ function watch(kubectl: string, base: string[], path: string, start: string, cha
       const event: { type: string; object: KubeObject } = JSON.parse(line);
       if (event.type === 'ERROR') throw new Error(`The watch of ${path} broke: ${line}`);
       const { uid = '', name, deletionTimestamp, resourceVersion = '0' } = event.object.metadata;
+      if (name === sentinel) return;
       // An object that needs time to go (a pod) counts as deleted when somebody asked for it.
       const isGone = event.type === 'DELETED' || deletionTimestamp !== undefined;
       if (event.type === 'ADDED' || (isGone && !gone.has(uid))) {
         changes.push({ type: isGone ? 'DELETED' : 'ADDED', revision: BigInt(resourceVersion), object: event.object });
       }
       if (isGone) gone.add(uid);
-      if (name === SENTINEL) return;
     }
     throw new Error(`The watch of ${path} ended early: ${words}`);
   })();

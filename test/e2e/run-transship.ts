@@ -19,13 +19,7 @@ export interface TransshipRun {
 /** Runs the built program as a user would, with `--output json`. Nothing of this test run's own environment leaks in. */
 export async function runTransship(args: readonly string[], options: TransshipOptions = {}): Promise<TransshipRun> {
   const env = { KUBECONFIG: undefined, GITHUB_ACTIONS: undefined, INPUT_MODE: undefined, ...options.env };
-  const own = [
-    resolve(root, 'node_modules/.bin/node'),
-    resolve(root, process.env.TRANSSHIP_ENTRY ?? 'dist/index.js'),
-    ...args,
-    '--output',
-    'json',
-  ];
+  const own = [resolve(root, 'node_modules/.bin/node'), resolve(root, 'dist/index.js'), ...args, '--output', 'json'];
   const [program = '', ...rest] = [...(options.prefix ?? []), ...own];
   const result = await runCommand(program, rest, { ...options, env });
   return { ...result, output: parseOutput(result.stdout) };
