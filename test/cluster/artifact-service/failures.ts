@@ -32,6 +32,9 @@ export function createFailures() {
     add({ operation, kind, times = 1 }: Failure): void {
       pending.push({ operation, kind, times });
     },
+    clear(): void {
+      pending.length = 0;
+    },
     take(operation: Operation): FailureKind | undefined {
       const failure = pending.find((one) => one.operation === operation && one.times > 0);
       if (failure === undefined) return undefined;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -33,6 +34,8 @@ export interface ArtifactService {
   /** What a step of another run of the same repository gets. */
   envOf(runId: number): Readonly<Record<string, string>>;
   artifacts(): SeenArtifact[];
+  /** Puts a finished artifact into a run. */
+  add(runId: number, name: string, content: Buffer): void;
   /** Makes GitHub delete an artifact's content, as it does after the days of retention. */
   expire(artifactId: number): void;
   /** Lets the next requests of a kind fail. */
@@ -41,6 +44,8 @@ export interface ArtifactService {
   count(operation: Operation): number;
   /** Resolves when the next request of a kind comes. */
   nextRequest(operation: Operation): Promise<void>;
+  /** Forgets all artifacts, failures and counts; the tokens stay good. */
+  clear(): void;
   stop(): Promise<void>;
 }
 
@@ -93,7 +98,7 @@ export async function startArtifactService(options: ArtifactServiceOptions = {})
   }
 
   function envOf(run: number): Record<string, string> {
-    const scope = { runId: run, runBackendId: backendIdOf('run', run), jobBackendId: backendIdOf('job', run) };
+    const scope = scopeOf(run);
     const runtimeToken = makeToken(`Actions.Results:${scope.runBackendId}:${scope.jobBackendId}`);
     scopes.set(runtimeToken, scope);
     return {
@@ -116,6 +121,12 @@ export async function startArtifactService(options: ArtifactServiceOptions = {})
     token: REST_TOKEN,
     envOf,
     artifacts: () => store.artifacts.map((artifact) => ({ ...artifact })),
+    add: (run, name, content) => {
+      const artifact = store.create({ ...scopeOf(run), name, expiresAt: undefined, mimeType: '' });
+      if (artifact === undefined) throw new Error(`Run ${run} has an artifact ${name} already.`);
+      const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
+      Object.assign(artifact, { content, digest, size: content.byteLength, finalized: true });
+    },
     expire: (id) => {
       for (const artifact of store.artifacts) if (artifact.id === id) artifact.expired = true;
     },
@@ -123,6 +134,11 @@ export async function startArtifactService(options: ArtifactServiceOptions = {})
     count: (operation) => counts.get(operation) ?? 0,
     nextRequest: async (operation) => {
       await once(arrivals, operation);
+    },
+    clear: () => {
+      store.artifacts.length = 0;
+      failures.clear();
+      counts.clear();
     },
     stop: () =>
       new Promise((resolve) => {
@@ -139,6 +155,10 @@ function operationOf(request: IncomingMessage, { pathname, searchParams }: URL):
   }
   if (pathname.startsWith('/repos/')) return pathname.endsWith('/zip') ? 'rest-download' : 'rest-list';
   return twirpMethod(pathname);
+}
+
+function scopeOf(runId: number): Scope {
+  return { runId, runBackendId: backendIdOf('run', runId), jobBackendId: backendIdOf('job', runId) };
 }
 
 /** A JSON Web Token whose signature nobody checks, as the toolkit does not either. */

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { addressOf, idOfKey, keyOfAddress, parseS3Place, snapshotKey } from '../../../src/backends/s3-place.ts';
+
+describe('a place in S3', () => {
+  it.each([
+    ['s3://backups', '', 's3://backups/transship-26-01-31_12-00-00.tar.zst'],
+    ['s3://backups/', '', 's3://backups/transship-26-01-31_12-00-00.tar.zst'],
+    ['s3://backups/a/b', 'a/b/', 's3://backups/a/b/transship-26-01-31_12-00-00.tar.zst'],
+    ['s3://backups/a/b/', 'a/b/', 's3://backups/a/b/transship-26-01-31_12-00-00.tar.zst'],
+    ['s3://my.backups-1/ä b', 'ä b/', 's3://my.backups-1/ä b/transship-26-01-31_12-00-00.tar.zst'],
+  ])('%s keeps its snapshots under %j', (path, prefix, address) => {
+    const place = parseS3Place(path);
+    expect(place.prefix).toBe(prefix);
+    const key = snapshotKey(place, '26-01-31_12-00-00', '.tar.zst');
+    expect(addressOf(place, key)).toBe(address);
+    expect(keyOfAddress(place, address)).toBe(key);
+    expect(idOfKey(place, key)).toBe('26-01-31_12-00-00');
+  });
+
+  it.each(['s3:/backups', 's3://', 's3://Backups', 's3://a', 'https://backups', './folder', 's3://-a-/x'])(
+    'is not %s',
+    (path) => {
+      expect(() => parseS3Place(path)).toThrow(
+        expect.objectContaining({
+          code: 'INPUT',
+          message: `path: "${path}" is not a place in S3. Give s3://bucket or s3://bucket/prefix.`,
+        }),
+      );
+    },
+  );
+
+  it.each([
+    [
+      's3://backups/stage/transship-26-01-31_12-00-00.tar.zst',
+      'Give s3://backups/stage as path and 26-01-31_12-00-00 as snapshot.',
+    ],
+    ['s3://backups/backup.tar.gz', 'Give s3://backups.'],
+  ])('is not the address of one object, %s', (path, hint) => {
+    expect(() => parseS3Place(path)).toThrow(expect.objectContaining({ code: 'INPUT', hint }));
+  });
+
+  it.each([
+    'a/transship-26-01-31_12-00-00.tar.zst/deeper',
+    'a/b/transship-26-01-31_12-00-00.tar.zst',
+    'a/other-26-01-31_12-00-00.tar.zst',
+    'a/transship-notes.txt',
+    'transship-26-01-31_12-00-00.tar.zst',
+  ])('takes no notice of an object %s', (key) => {
+    expect(idOfKey(parseS3Place('s3://backups/a'), key)).toBeUndefined();
+  });
+
+  it('does not read an address in another bucket', () => {
+    expect(() => keyOfAddress(parseS3Place('s3://backups/a'), 's3://backups2/a/x')).toThrow(
+      's3://backups2/a/x is not in s3://backups/.',
+    );
+  });
+});

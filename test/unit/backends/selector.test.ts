@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import type { StoredSnapshot } from '../../../src/backends/backend.ts';
+import {
+  archiveSuffixOf,
+  parseSnapshotFileName,
+  selectSnapshot,
+  snapshotFileName,
+  sortSnapshots,
+} from '../../../src/backends/selector.ts';
+
+describe('a file name', () => {
+  it.each([
+    ['transship', '.tar'],
+    ['transship', '.tar.zst'],
+    ['my-stage', '.tar.xz'],
+    ['ends-', '.tar.gz'],
+    ['26-01-31_12-00-00', '.tar.zst.age'],
+  ])('of %s and %s is read back as it was made', (base, suffix) => {
+    const name = snapshotFileName(base, '26-02-01_00-00-00', suffix);
+    expect(parseSnapshotFileName(name)).toEqual({ base, id: '26-02-01_00-00-00', suffix });
+  });
+
+  it.each([
+    'transship-26-01-31_12-00-00',
+    'transship-26-01-31_12-00-00.zip',
+    'transship-26-01-31_12-00-00.tar.zst.partial~',
+    'transship26-01-31_12-00-00.tar',
+    'transship-26-01-31.tar',
+  ])('is not %s', (name) => {
+    expect(parseSnapshotFileName(name)).toBeUndefined();
+  });
+
+  it.each([
+    ['./backup.tar.zst', '.tar.zst'],
+    ['backup.tgz', '.tgz'],
+    ['a/b.tar.xz.age', '.tar.xz.age'],
+    ['a/b.tar', '.tar'],
+    ['backup', undefined],
+    ['tar', undefined],
+    ['backup.tar.zst/', undefined],
+    ['backup.gz', undefined],
+  ])('%s ends as an archive in %s', (path, suffix) => {
+    expect(archiveSuffixOf(path)).toBe(suffix);
+  });
+});
+
+describe('sorting', () => {
+  it('puts the newest first, and of one id the complete one', () => {
+    const sorted = sortSnapshots([
+      stored('26-01-01_00-00-00'),
+      stored('26-01-02_00-00-00', 'unfinished'),
+      stored('26-01-02_00-00-00'),
+    ]);
+    expect(sorted.map(({ id, state }) => [id, state])).toEqual([
+      ['26-01-02_00-00-00', 'complete'],
+      ['26-01-02_00-00-00', 'unfinished'],
+      ['26-01-01_00-00-00', 'complete'],
+    ]);
+  });
+});
+
+describe('selecting', () => {
+  const older = stored('26-01-01_00-00-00');
+  const newer = stored('26-01-02_00-00-00');
+  const broken = stored('26-01-03_00-00-00', 'unfinished');
+
+  it('takes the newest complete one for latest', () => {
+    expect(selectSnapshot([older, broken, newer], 'latest', './s')).toBe(newer);
+  });
+
+  it('takes the one with the id', () => {
+    expect(selectSnapshot([older, broken, newer], older.id, './s')).toBe(older);
+  });
+
+  it.each([
+    [[], 'latest', 'There is no snapshot in ./s.'],
+    [[], '25-01-01_00-00-00', 'Snapshot 25-01-01_00-00-00 is not in ./s.'],
+    [
+      [older, newer, broken],
+      '25-01-01_00-00-00',
+      'Snapshot 25-01-01_00-00-00 is not in ./s. There is 26-01-02_00-00-00, 26-01-01_00-00-00.',
+    ],
+    [
+      [broken],
+      'latest',
+      'There is no snapshot in ./s. There is only what interrupted exports left: 26-01-03_00-00-00.',
+    ],
+    [
+      [broken, older],
+      broken.id,
+      'Snapshot 26-01-03_00-00-00 in ./s is unfinished: its export still runs or was interrupted. There is 26-01-01_00-00-00.',
+    ],
+  ])('of %j says what there is when there is no %s', (snapshots, selector, message) => {
+    expect(() => selectSnapshot(snapshots, selector, './s')).toThrow(
+      expect.objectContaining({ code: 'SNAPSHOT_NOT_FOUND', message }),
+    );
+  });
+
+  it('names the five newest and counts the others', () => {
+    const many = Array.from({ length: 8 }, (_, day) => stored(`26-01-0${day + 1}_00-00-00`));
+    expect(() => selectSnapshot(many, '25-01-01_00-00-00', './s')).toThrow(
+      /There is 26-01-08_00-00-00, .*26-01-04_00-00-00 and 3 older\.$/,
+    );
+  });
+
+  it('does not guess between two archives of one id', () => {
+    const twice = [
+      { ...older, location: 'a.tar.gz' },
+      { ...older, location: 'a.tar.zst' },
+    ];
+    expect(() => selectSnapshot(twice, 'latest', './s')).toThrow(
+      expect.objectContaining({
+        code: 'BACKEND',
+        message: 'Two archives have the id 26-01-01_00-00-00: a.tar.gz and a.tar.zst.',
+      }),
+    );
+  });
+
+  it('refuses what is neither latest nor an id', () => {
+    expect(() => selectSnapshot([older], 'newest', './s')).toThrow(
+      expect.objectContaining({
+        code: 'INPUT',
+        message: 'snapshot: "newest" is neither latest nor an id such as 26-01-31_12-00-00.',
+      }),
+    );
+  });
+});
+
+function stored(id: string, state: StoredSnapshot['state'] = 'complete'): StoredSnapshot {
+  return { id, state, location: id, size: 1 };
+}
