@@ -90,12 +90,30 @@ async function readAll(files: ArchiveFiles): Promise<ReleaseBundle[]> {
     bundle.revisions.push({ path, revision, status, labels });
     bundles.set(key, bundle);
   }
-  return [...bundles.entries()]
+  const sorted = [...bundles.entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, bundle]) => {
       const revisions = bundle.revisions.toSorted((a, b) => a.revision - b.revision);
       return { ...bundle, revisions, running: pickRunning(revisions) };
     });
+  return sorted.map((bundle) =>
+    sorted.some((other) => isNewer(other, bundle)) ? { ...bundle, running: undefined } : bundle,
+  );
+}
+
+/**
+ * Whether a release is kept by another driver too, and that one wrote last. Then the objects are those of the other, and
+ * of this one only a history is left, as when somebody has changed `HELM_DRIVER`.
+ */
+function isNewer(other: ReleaseBundle, bundle: ReleaseBundle): boolean {
+  if (other === bundle || other.namespace !== bundle.namespace || other.name !== bundle.name) return false;
+  const [theirs, ours] = [writtenAt(other.running), writtenAt(bundle.running)];
+  return theirs > ours || (theirs === ours && other.driver < bundle.driver);
+}
+
+/** Unix seconds, as Helm writes them into its labels. */
+function writtenAt(revision: BundledRevision | undefined): number {
+  return revision === undefined ? -1 : Number(revision.labels.modifiedAt ?? revision.labels.createdAt ?? 0);
 }
 
 async function entryAt(files: ArchiveFiles, path: string): Promise<Entry> {

@@ -23,6 +23,21 @@ interface Place {
   readonly file: string;
 }
 
+/** How a chart is frozen. */
+export interface FreezeOptions {
+  /** Added to the chart's own, in its `Chart.yaml`. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Puts every template into a subchart. Helm stores no subcharts, so the record it writes of this chart is no larger than
+   * the original, which has the templates or values that the same manifest was made of; without it, a large record would
+   * not fit. Only `# Source:` lines come out differently.
+   */
+  readonly nested?: boolean | undefined;
+}
+
+/** Named as no chart's values are. */
+const NEST = 'transship-frozen';
+
 /** What is known of a subchart: its name and those under it. */
 interface Stub {
   readonly name: string;
@@ -35,13 +50,12 @@ interface Stub {
  * `lookup`, certificates). Nothing in this one is computed.
  *
  * @param helmMajor - the Helm that will render it
- * @param annotations - added to the chart's own, in its `Chart.yaml`
  * @throws TransshipError `RECORD_INVALID` when Helm would not take a stored document for what it was
  */
 export function freezeChart(
   release: HelmRelease,
   helmMajor: 3 | 4,
-  annotations: Readonly<Record<string, string>> = {},
+  { annotations = {}, nested = false }: FreezeOptions = {},
 ): FrozenChart {
   const root = chartName(release);
   const config = isMap(release.config) ? release.config : {};
@@ -56,7 +70,8 @@ export function freezeChart(
       differences.push(`${source ?? 'a document without a source'} has another path`);
       place = { subcharts: [], file: `templates/frozen-${String(index).padStart(5, '0')}.yaml` };
     }
-    const path = `${addStubs(stubs, place.subcharts)}${place.file}`;
+    const subcharts = nested ? [NEST, ...place.subcharts] : place.subcharts;
+    const path = `${addStubs(stubs, subcharts)}${place.file}`;
     const others = templates.get(path);
     if (others === undefined) templates.set(path, [piece]);
     else others.push(piece);

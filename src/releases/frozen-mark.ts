@@ -23,6 +23,11 @@ export function upgradeMark(original: ReleaseRecord): string {
   return `upgrade:${digestOf(original)}`;
 }
 
+/** A record that is marked as an object: it stands for a history that is not whole yet, where Helm installs nothing. */
+export function withMark(original: ReleaseRecord): ReleaseRecord {
+  return { ...original, annotations: { ...original.annotations, [FROZEN_ANNOTATION]: installMark(original) } };
+}
+
 /** The mark of a release that Helm stored for a frozen chart; undefined for any other. */
 export function frozenMark(release: HelmRelease): string | undefined {
   const metadata = release.chart?.metadata;
@@ -32,9 +37,14 @@ export function frozenMark(release: HelmRelease): string | undefined {
 }
 
 /**
- * Whether an import of this release was cut short before its own records were all there: whatever there is of it is the
- * import's, so that the next one can go on, and must not take it for somebody's release.
+ * Whether an import of this release was cut short before its own records were all there: then whatever there is of it is
+ * the import's, so that the next one can go on. A revision that somebody has made with Helm since makes it his release.
  */
-export function isUnfinished(revisions: readonly { readonly frozen: string | undefined }[]): boolean {
-  return revisions.some(({ frozen }) => frozen?.startsWith(INSTALL) === true);
+export function isUnfinished(
+  revisions: readonly { readonly frozen: string | undefined; readonly isOurs: boolean }[],
+): boolean {
+  return (
+    revisions.some(({ frozen }) => frozen?.startsWith(INSTALL) === true) &&
+    revisions.every(({ frozen, isOurs }) => isOurs || frozen?.startsWith(INSTALL) === true)
+  );
 }

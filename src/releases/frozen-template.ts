@@ -1,3 +1,5 @@
+import { stubMetadata, toYaml } from './frozen-metadata.ts';
+
 /** A document on its way into a template of a frozen chart. */
 export interface Piece {
   readonly content: string;
@@ -53,11 +55,13 @@ function endsLine(content: string): boolean {
 
 /** Helm 3 reads files up to 5 MiB; at its worst a character takes four bytes once it is escaped. */
 const MAX_TEMPLATE_LENGTH = 1_000_000;
+/** Where the parts of templates are kept: of a subchart, Helm stores nothing in the release. */
+const PARTS_CHART = 'transship-frozen-parts';
 
 /**
  * Writes a text as a template that renders to it; a large one as parts that the template calls.
  *
- * @param chart - the name of the root chart, in whose `templates/` the parts go
+ * @param chart - the name of the root chart, in whose subchart the parts go
  */
 export function writeTemplate(files: Map<string, string>, chart: string, path: string, text: string): void {
   if (text.length <= MAX_TEMPLATE_LENGTH) {
@@ -65,12 +69,13 @@ export function writeTemplate(files: Map<string, string>, chart: string, path: s
     return;
   }
   const calls: string[] = [];
+  files.set(`charts/${PARTS_CHART}/Chart.yaml`, toYaml(stubMetadata(PARTS_CHART)));
   for (let from = 0, to = 0; from < text.length; from = to) {
     to = Math.min(from + MAX_TEMPLATE_LENGTH, text.length);
     if (/[\ud800-\udbff]/.test(text.charAt(to - 1))) to -= 1;
-    // Helm doesn't render files whose name starts with _, but others may call them.
-    const part = `templates/_frozen-${String(files.size).padStart(5, '0')}.tpl`;
-    files.set(part, escapeActions(text.slice(from, to)));
+    // Helm doesn't render files whose name starts with _, but others may call them, a chart those of its subcharts too.
+    const part = `charts/${PARTS_CHART}/templates/_frozen-${String(files.size).padStart(5, '0')}.tpl`;
+    files.set(part, escapeTemplate(text.slice(from, to)));
     calls.push(`{{template ${JSON.stringify(`${chart}/${part}`)}}}`);
   }
   files.set(path, calls.join(''));

@@ -108,7 +108,7 @@ export interface HelmRun {
  * @param replace - reuse the name of a release that failed or was uninstalled; Helm goes on counting its revisions
  */
 export function installArguments(helm: Helm, run: HelmRun, replace: boolean): string[] {
-  return ['install', ...commonArguments(helm, run), '--create-namespace', ...(replace ? ['--replace'] : [])];
+  return ['install', ...commonArguments(helm, run), ...(replace ? ['--replace'] : [])];
 }
 
 /** Arguments of `helm upgrade` in place: the stored values are the release's only ones, and no revision is pruned. */
@@ -159,12 +159,18 @@ export function helmEnvironment(
   };
 }
 
-/** What Helm itself said when it failed: its `Error:` lines, else all of stderr, without its log noise. */
-export function helmWords(stderr: string): string {
+/**
+ * What Helm itself said when it failed: its `Error:` lines, else all of stderr, without its log noise.
+ *
+ * @param exitCode - above 128 for a helm that a signal has ended, such as the out-of-memory killer's
+ */
+export function helmWords(stderr: string, exitCode: number): string {
   const lines = stderr
     .split('\n')
     .filter((line) => line.trim() !== '' && !/^(WARNING:|level=|time=|[IWE]\d{4} )/.test(line));
   const first = lines.findIndex((line) => line.startsWith('Error:'));
   const words = (first === -1 ? lines : lines.slice(first)).join('\n').replace(/^Error: /, '');
-  return words === '' ? 'helm failed without saying why.' : words.trim();
+  const end = exitCode > 128 ? `helm was ended by signal ${exitCode - 128}.` : `helm failed with status ${exitCode}.`;
+  if (words === '') return end;
+  return exitCode > 128 ? `${end}\n${words.trim()}` : words.trim();
 }

@@ -33,6 +33,9 @@ export interface HelmContext {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** From here on a record that holds its manifest twice might not fit into a Secret, even if nothing in it compresses. */
+const LARGE_JSON_LENGTH = 350_000;
+
 /** How Helm is to bring a release in: under a free name, under one whose last revision has ended, or over one that runs. */
 export type Way = 'install' | 'reuse' | 'upgrade';
 
@@ -42,6 +45,7 @@ export type Way = 'install' | 'reuse' | 'upgrade';
  * @param driver - where Helm is to keep the release at the target
  * @param mark - kept in the chart, and so in the record that Helm writes until the original takes its place
  * @throws TransshipError `HELM` in Helm's own words
+ * @throws the signal's reason once helm has ended, when the signal fires
  */
 export async function runFrozen(
   context: HelmContext,
@@ -52,7 +56,10 @@ export async function runFrozen(
 ): Promise<void> {
   const { helm, cluster, reporter, signal } = context;
   const release = parseRelease(record);
-  const chart = freezeChart(release, helm.major, { [FROZEN_ANNOTATION]: mark });
+  const chart = freezeChart(release, helm.major, {
+    annotations: { [FROZEN_ANNOTATION]: mark },
+    nested: record.json.length > LARGE_JSON_LENGTH,
+  });
   for (const difference of chart.differences) {
     reporter.debug(`Frozen chart of ${record.namespace}/${record.release}: ${difference}.`);
   }
@@ -77,7 +84,7 @@ export async function runFrozen(
     const env = helmEnvironment(context.env, cluster.access, driver, join(context.temporaryDirectory, 'kube-cache'));
     const { exitCode, stderr } = await context.runProgram(helm.path, args, { env, signal });
     signal?.throwIfAborted();
-    if (exitCode !== 0) throw new TransshipError('HELM', helmWords(stderr));
+    if (exitCode !== 0) throw new TransshipError('HELM', helmWords(stderr, exitCode));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -74,7 +74,15 @@ function mapText(text: string, id: string, mapper: RecordMapper): string {
   const before = texts.get(text);
   if (before !== undefined) return before;
   const mapped = mapNamespaces(text, mapper.map, mapper.scopeOf);
-  addWarnings(mapper, id, mapped.warnings);
+  const release = id.slice(id.indexOf('/') + 1);
+  // A release is often called like its namespace; the names that charts make of the release's don't change.
+  const isOfRelease = ({ path, text: name, namespace }: NamespaceWarning) =>
+    path === 'metadata.name' && !name.replaceAll(release, '').includes(namespace);
+  addWarnings(
+    mapper,
+    id,
+    mapped.warnings.filter((warning) => !isOfRelease(warning)),
+  );
   texts.set(text, mapped.text);
   return mapped.text;
 }

@@ -4,7 +4,7 @@ import type { ArchiveFiles, BundledRevision, ReleaseBundle } from './bundles.ts'
 import { readRecord } from './bundles.ts';
 import { highest } from './history.ts';
 import { mapRecord, type RecordMapper } from './map-record.ts';
-import { parseRelease, type ReleaseRecord, recordToObject } from './record.ts';
+import { MAX_RECORD_BYTES, parseRelease, type ReleaseRecord, recordToObject } from './record.ts';
 import { withoutApplyMethod } from './record-edits.ts';
 import { releaseKey } from './target-releases.ts';
 
@@ -22,8 +22,8 @@ export interface PreparedRelease {
   load(revision: BundledRevision): Promise<ReleaseRecord>;
 }
 
-/** Records at least this long may not fit into an object any more once they are changed and packed again. */
-const SMALL_JSON_LENGTH = 600_000;
+/** Of fewer bytes even those that can't be compressed fit into an object: base64 makes a third more of them. */
+const SMALL_JSON_BYTES = MAX_RECORD_BYTES * 0.7;
 
 /**
  * Looks through every record before anything changes: that it can be read, mapped, and stored at the target.
@@ -49,7 +49,7 @@ export async function prepareReleases(
     let release: PreparedRelease | undefined;
     for (const revision of bundle.revisions) {
       const record = await load(revision);
-      if (record.json.length >= SMALL_JSON_LENGTH) await recordToObject(record);
+      if (Buffer.byteLength(record.json) >= SMALL_JSON_BYTES) await recordToObject(record);
       if (revision !== shown) continue;
       release = describe(bundle, record, load);
       if (revision === bundle.running) look(release, record);
@@ -75,9 +75,12 @@ function describe(bundle: ReleaseBundle, record: ReleaseRecord, load: PreparedRe
 }
 
 function refuseCollisions(releases: readonly PreparedRelease[]): void {
-  const sources = Map.groupBy(releases, ({ key }) => key);
-  for (const { 0: first, 1: second } of sources.values()) {
-    if (first === undefined || second === undefined) continue;
+  const firsts = new Map<string, PreparedRelease>();
+  for (const second of releases) {
+    const key = releaseKey(second.namespace, second.name);
+    const first = firsts.get(key) ?? second;
+    firsts.set(key, first);
+    if (first.bundle.namespace === second.bundle.namespace) continue;
     throw new TransshipError(
       'INPUT',
       `namespace-map: release ${first.name} of ${first.bundle.namespace} and of ${second.bundle.namespace} would both become ${first.namespace}/${first.name}.`,

@@ -1,80 +1,181 @@
-import pLimit from 'p-limit';
+import { FIELD_MANAGER } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import { TransshipError } from '../errors.ts';
-import { type Driver, decodeRecord, type ReleaseRecord, recordObjectName, recordToObject } from './record.ts';
-import { findObject, recordsPath } from './target-releases.ts';
+import { isMap } from './helm-release.ts';
+import {
+  type Driver,
+  decodeRecord,
+  type ReleaseRecord,
+  readStoredRecord,
+  recordObjectName,
+  recordToObject,
+} from './record.ts';
+import { forEachOf } from './streams.ts';
+import { findObject, markOf, recordsPath } from './target-releases.ts';
 
 const WRITES_AT_ONCE = 4;
+const CREATE_TRIES = 5;
 
-/**
- * Puts the original records in place of the one that Helm wrote for the frozen chart. Helm's own stays until every
- * other one is there, so that at no moment a release that runs is without a record.
- *
- * @param frozen - the revisions of the records that Helm wrote for frozen charts; none when nothing was installed
- * @param load - reads one original; they are held one at a time each
- */
-export async function putRecords<T extends { readonly revision: number }>(
-  cluster: Cluster,
-  target: { readonly driver: Driver; readonly namespace: string; readonly name: string },
-  originals: readonly T[],
-  load: (original: T) => Promise<ReleaseRecord>,
-  frozen: readonly number[],
-  signal?: AbortSignal,
-): Promise<void> {
-  const { driver, namespace, name } = target;
-  const limit = pLimit(WRITES_AT_ONCE);
-  const isFrozen = ({ revision }: T) => frozen.includes(revision);
-  await limit.map(
-    originals.filter((original) => !isFrozen(original)),
-    async (original) => {
-      const body = await recordToObject(await load(original));
-      await cluster.json({ method: 'POST', path: recordsPath(driver, namespace), body, signal });
-    },
-  );
-  await limit.map(originals.filter(isFrozen), async (original) => replaceRecord(cluster, await load(original), signal));
-  const leftOver = frozen.filter((revision) => !originals.some((original) => original.revision === revision));
-  await limit.map(leftOver, (revision) => {
-    const path = recordsPath(driver, namespace, recordObjectName(name, revision));
-    return cluster.json({ method: 'DELETE', path, signal });
-  });
+/** Where the records of one release are kept. */
+export interface RecordPlace {
+  readonly driver: Driver;
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /**
- * Reads the newest record of a release.
+ * Puts the original records in place of what an import has written so far. The one that tells how far it got goes last:
+ * as long as it stands, the next import knows that this one was cut short, and that Helm need not run again. So at no
+ * moment is a release that runs without a record, either.
  *
- * @param newest - the revision Helm is expected to have written, or a lower bound of it
- * @throws TransshipError `HELM` when there is none: Helm has reported success
+ * @param load - reads one original; few are held at once
+ * @param present - revisions that the import has found or made there; those that are no original's are removed
+ * @param last - the one of them to replace or remove last
+ * @throws TransshipError `IMPORT_FAILED` when somebody else has written one of the revisions meanwhile
  */
-export async function readNewestRecord(
+export async function putRecords<T extends { readonly revision: number }>(
   cluster: Cluster,
-  { driver, namespace, name }: { readonly driver: Driver; readonly namespace: string; readonly name: string },
+  { driver, namespace, name }: RecordPlace,
+  originals: readonly T[],
+  load: (original: T) => Promise<ReleaseRecord>,
+  { present, last }: { readonly present: ReadonlySet<number>; readonly last: number },
   signal?: AbortSignal,
-): Promise<ReleaseRecord> {
-  let newest: { object: KubeObject; revision: number } | undefined;
-  const path = recordsPath(driver, namespace);
-  for await (const object of cluster.list(path, { labelSelector: `owner=helm,name=${name}`, signal })) {
-    const revision = Number(object.metadata.labels?.version ?? 0);
-    if (newest === undefined || revision > newest.revision) newest = { object, revision };
-  }
-  if (newest === undefined) {
-    throw new TransshipError('HELM', `Helm reported success, but release ${namespace}/${name} has no record.`);
-  }
-  return decodeRecord(newest.object);
+): Promise<void> {
+  const byRevision = new Map(originals.map((original) => [original.revision, original]));
+  const settle = async (revision: number): Promise<void> => {
+    const original = byRevision.get(revision);
+    if (original === undefined) {
+      await removeObject(cluster, recordsPath(driver, namespace, recordObjectName(name, revision)), signal);
+    } else if (present.has(revision)) {
+      await replaceRecord(cluster, await load(original), signal);
+    } else {
+      await createRecord(cluster, await load(original), signal);
+    }
+  };
+  const others = new Set([...byRevision.keys(), ...present]);
+  others.delete(last);
+  await forEachOf(others, WRITES_AT_ONCE, settle);
+  await settle(last);
+}
+
+/**
+ * Creates a record.
+ *
+ * @throws TransshipError `IMPORT_FAILED` when there is another one of that revision
+ */
+export async function createRecord(cluster: Cluster, record: ReleaseRecord, signal?: AbortSignal): Promise<void> {
+  const { driver, namespace, release, revision } = record;
+  const object = await recordToObject(record);
+  const there = await createObject(cluster, recordsPath(driver, namespace), object, signal);
+  if (there === undefined || payloadOf(there) === payloadOf(object)) return;
+  throw new TransshipError(
+    'IMPORT_FAILED',
+    `Revision ${revision} of release ${namespace}/${release} was written by somebody else during the import.`,
+    { hint: `See helm history ${release} -n ${namespace}, and let nothing else work on a release that is imported.` },
+  );
 }
 
 /** Replaces the payload and labels of one record. */
 export async function replaceRecord(cluster: Cluster, record: ReleaseRecord, signal?: AbortSignal): Promise<void> {
   const path = recordsPath(record.driver, record.namespace, record.objectName);
-  await cluster.json({ method: 'PUT', path, body: await recordToObject(record), signal });
+  await cluster.json({ method: 'PUT', path, query: WRITER, body: await recordToObject(record), signal });
 }
 
-/** Makes sure a namespace exists, as `helm install --create-namespace` would. */
-export async function ensureNamespace(cluster: Cluster, name: string, signal?: AbortSignal): Promise<void> {
-  if ((await findObject(cluster, `/api/v1/namespaces/${name}`, signal)) !== undefined) return;
-  const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { name } } };
-  try {
-    await cluster.json({ method: 'POST', path: '/api/v1/namespaces', body, signal });
-  } catch (error) {
-    if (!(error instanceof ClusterError && error.reason === 'AlreadyExists')) throw error;
+/** Reads one record of a release; undefined when it does not exist. */
+export async function readRecordAt(
+  cluster: Cluster,
+  { driver, namespace, name }: RecordPlace,
+  revision: number,
+  signal?: AbortSignal,
+): Promise<ReleaseRecord | undefined> {
+  const object = await findObject(cluster, recordsPath(driver, namespace, recordObjectName(name, revision)), signal);
+  return object && decodeRecord(object);
+}
+
+/**
+ * Reads the newest record that Helm has written for a frozen chart.
+ *
+ * @param mark - of that chart
+ * @throws TransshipError `HELM` when there is none: Helm has reported success
+ */
+export async function readFrozenRecord(
+  cluster: Cluster,
+  { driver, namespace, name }: RecordPlace,
+  mark: string,
+  signal?: AbortSignal,
+): Promise<ReleaseRecord> {
+  let newest: { object: KubeObject; revision: number } | undefined;
+  const labelSelector = `owner=helm,name=${name}`;
+  for await (const object of cluster.list(recordsPath(driver, namespace), { labelSelector, signal })) {
+    const record = readStoredRecord(object);
+    if (record === undefined || record.revision < (newest?.revision ?? 0)) continue;
+    if ((await markOf(record)) === mark) newest = { object, revision: record.revision };
   }
+  if (newest === undefined) {
+    throw new TransshipError(
+      'HELM',
+      `Helm reported success, but what it has written of release ${namespace}/${name} is gone.`,
+      { hint: 'Does something else work on this release, or delete its records?' },
+    );
+  }
+  return decodeRecord(newest.object);
+}
+
+/**
+ * Makes sure a namespace exists, with the label that `helm install --create-namespace` gives it. That itself would need
+ * the right to create or patch namespaces also where there is nothing to do. Whoever may not even look is left to what
+ * Helm says.
+ */
+export async function ensureNamespace(cluster: Cluster, name: string, signal?: AbortSignal): Promise<void> {
+  try {
+    if ((await findObject(cluster, `/api/v1/namespaces/${name}`, signal)) !== undefined) return;
+  } catch (error) {
+    if (error instanceof ClusterError && error.status === 403) return;
+    throw error;
+  }
+  const metadata = { name, labels: { name } };
+  await createObject(cluster, '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata }, signal);
+}
+
+const WRITER = { fieldManager: FIELD_MANAGER };
+
+/**
+ * Creates an object, also where the connection breaks in the middle: then only a look tells whether it was created.
+ *
+ * @returns the one of that name which was there already, or has come to be in a try whose answer was lost
+ */
+async function createObject(
+  cluster: Cluster,
+  path: string,
+  body: KubeObject,
+  signal: AbortSignal | undefined,
+): Promise<KubeObject | undefined> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await cluster.json({ method: 'POST', path, query: WRITER, body, signal });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ClusterError) || !mayExist(error)) throw error;
+      const there = await findObject(cluster, `${path}/${body.metadata.name}`, signal);
+      if (there !== undefined) return there;
+      if (tries === CREATE_TRIES) throw error;
+    }
+  }
+}
+
+function mayExist({ status, reason }: ClusterError): boolean {
+  return reason === 'AlreadyExists' || reason === 'Reset' || reason === 'Stalled' || status >= 500;
+}
+
+/** A DELETE that is sent again after a broken connection may find its work done. */
+async function removeObject(cluster: Cluster, path: string, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await cluster.json({ method: 'DELETE', path, signal });
+  } catch (error) {
+    if (!(error instanceof ClusterError && error.status === 404)) throw error;
+  }
+}
+
+function payloadOf({ data }: KubeObject): unknown {
+  return isMap(data) ? data.release : undefined;
 }

@@ -49,12 +49,13 @@ const CLASS_FIELD = new RegExp(
  * @param namespace - where it will be installed
  */
 export function readFacts(release: HelmRelease, namespace: string): ReleaseFacts {
+  const webhooks: Webhook[] = [];
   const facts = {
     crds: new Map<string, string>(),
     namespaces: new Set<string>(),
     classes: new Set<string>(),
     apis: new Map<string, string>(),
-    webhooks: [] as Webhook[],
+    webhooks,
     usedKinds: new Map<string, Set<string>>(),
     usedApis: new Set<string>(),
     usedNamespaces: new Set([namespace]),

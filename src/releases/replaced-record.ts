@@ -8,11 +8,11 @@ import { parseRelease, type ReleaseRecord } from './record.ts';
  *
  * @param written - the record Helm wrote for the frozen chart
  * @param original - the record that the frozen chart was made of
- * @param origin - the snapshot, such as `snapshot 26-01-31_12-00-00 of stage`
+ * @param origin - such as `shop/web revision 3, snapshot 26-01-31_12-00-00 of stage`
  */
 export function replacedRecord(written: ReleaseRecord, original: ReleaseRecord, origin: string): ReleaseRecord {
   const { info, hooks } = parseRelease(written);
-  const description = `${info.description ?? 'Upgrade complete'} (from revision ${original.revision} of ${origin})`;
+  const description = `${info.description ?? 'Upgrade complete'} (from ${origin})`;
   const json = spliceJson(original.json, [
     { path: ['version'], json: String(written.revision) },
     { path: ['info'], json: JSON.stringify({ ...info, description }) },

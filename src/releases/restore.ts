@@ -13,11 +13,11 @@ import { createRecordMapper, type RecordMapper } from './map-record.ts';
 import { type PreparedRelease, prepareReleases } from './prepare.ts';
 import { parseRelease } from './record.ts';
 import { readFacts } from './release-facts.ts';
-import { parseCrds, type RestoredCrds, restoreCrds } from './restore-crds.ts';
+import { parseCrds, type RestoredCrds, restoreCrds, type WantedCrd } from './restore-crds.ts';
 import { refuseExisting, restoreRelease } from './restore-release.ts';
 import { runGraph } from './run-graph.ts';
-import { findTargetReleases, releaseKey, type TargetRelease } from './target-releases.ts';
-import { type CrdShare, chooseCrds, readCrdShare } from './wanted-crds.ts';
+import { chooseExisting, findTargetReleases, type TargetRelease } from './target-releases.ts';
+import { addChartCrds, type CrdShare, chooseCrds, readCrdShare } from './wanted-crds.ts';
 
 /** How releases are brought in. */
 export interface RestoreOptions extends HelmContext {
@@ -49,37 +49,38 @@ export async function restoreReleases(files: ArchiveFiles, options: RestoreOptio
   }
   const mapper = createRecordMapper(options.namespaceMap);
   const nodes: GraphRelease[] = [];
+  const crds = await readCrds(files);
   const shares: CrdShare[] = [];
   const releases = await prepareReleases(files, bundles, mapper, helm.major, ({ key, namespace, name }, record) => {
     const release = parseRelease(record);
     const facts = readFacts(release, namespace);
     nodes.push({ key, title: `${namespace}/${name}`, firstDeployed: release.info.first_deployed, facts });
-    shares.push(readCrdShare(release, namespace, facts));
+    shares.push(readCrdShare(release, namespace, facts, options.noHooks));
+    addChartCrds(crds, release);
   });
-  const existing = await findTargetReleases(cluster, releases, ['secret', 'configmap'], signal);
-  if (!replace) refuseExisting([...existing.values()].filter(({ revisions }) => !isUnfinished(revisions)));
-  const crds = await readCrds(files, mapper);
+  const existing = await findTargetReleases(cluster, releases, signal);
+  if (!replace) refuseExisting(existing.filter(({ revisions }) => !isUnfinished(revisions)));
   warnOfNamespaces(mapper, reporter);
 
   // From here on the cluster changes.
-  await applyCrds(crds, shares, options);
+  const mapped = [...crds.values()].map((crd) => mapObjectNamespaces(crd, mapper.map).object);
+  await applyCrds(chooseCrds(mapped, shares), options);
   const graph = buildGraph(nodes);
   explain(graph, reporter);
   return installAll(releases, existing, graph, options);
 }
 
-async function readCrds(files: ArchiveFiles, mapper: RecordMapper): Promise<KubeObject[]> {
-  if (![...files.paths()].includes(CRDS_PATH)) return [];
+/** Those that travelled, by name. */
+async function readCrds(files: ArchiveFiles): Promise<Map<string, KubeObject>> {
+  if (![...files.paths()].includes(CRDS_PATH)) return new Map();
   const crds = parseCrds(CRDS_PATH, (await files.read(CRDS_PATH)).toString('utf8'));
-  return crds.map((crd) => mapObjectNamespaces(crd, mapper.map).object);
+  return new Map(crds.map((crd) => [crd.metadata.name, crd]));
 }
 
 async function applyCrds(
-  travelled: readonly KubeObject[],
-  shares: readonly CrdShare[],
+  wanted: readonly WantedCrd[],
   { cluster, replace, crdTimeout, reporter, signal }: RestoreOptions,
 ): Promise<void> {
-  const wanted = chooseCrds(travelled, shares);
   if (wanted.length === 0) return;
   reporter.progress(`Applying ${wanted.length} CustomResourceDefinitions`);
   const discovery = await discover(cluster, signal);
@@ -111,7 +112,7 @@ function explain({ edges, dropped }: Graph, reporter: Reporter): void {
 
 async function installAll(
   releases: readonly PreparedRelease[],
-  existing: ReadonlyMap<string, TargetRelease>,
+  existing: readonly TargetRelease[],
   graph: Graph,
   options: RestoreOptions,
 ): Promise<ReleaseResult[]> {
@@ -130,7 +131,8 @@ async function installAll(
         const release = byKey.get(key);
         if (release === undefined) throw new TransshipError('IMPORT_FAILED', `There is no release ${key}.`);
         const context = { ...options, wait: options.wait || awaited.has(key) };
-        const target = existing.get(releaseKey(release.namespace, release.name));
+        const { namespace, name, bundle } = release;
+        const target = chooseExisting(existing, { namespace, name, driver: bundle.driver });
         const result = await restoreRelease(context, release, target, origin);
         done += 1;
         reporter.info(`${result.outcome} ${result.namespace}/${result.name} (${done} of ${order.length})`);

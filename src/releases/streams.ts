@@ -60,7 +60,7 @@ export async function* inTurn<T>(sources: readonly (() => AsyncIterable<T>)[], a
 
 /** Maps a stream with up to `concurrency` items at work at once; results keep the order of the items. */
 export async function* mapInOrder<T, R>(
-  items: AsyncIterable<T>,
+  items: AsyncIterable<T> | Iterable<T>,
   concurrency: number,
   map: (item: T) => Promise<R>,
 ): AsyncGenerator<R> {
@@ -78,6 +78,15 @@ export async function* mapInOrder<T, R>(
     // Nothing may go on behind the back of a caller that has stopped.
     await Promise.allSettled(running);
   }
+}
+
+/** Does some work for each item, up to `concurrency` at once. When one fails no more are begun, and those at work end. */
+export async function forEachOf<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  concurrency: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  for await (const _ of mapInOrder(items, concurrency, work));
 }
 
 /** Gathers a stream into lists of at most so many items, and so many bytes as long as that is more than one item. */

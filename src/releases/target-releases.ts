@@ -1,9 +1,11 @@
-import pLimit from 'p-limit';
+import { FIELD_MANAGER } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
-import { frozenMark } from './frozen-mark.ts';
-import { type Driver, readStoredRecord, unpackRecord } from './record.ts';
+import { FROZEN_ANNOTATION, frozenMark, isUnfinished } from './frozen-mark.ts';
+import { isMap } from './helm-release.ts';
+import { type Driver, readStoredRecord, type StoredRecord, unpackRecord } from './record.ts';
+import { forEachOf } from './streams.ts';
 
-/** A release that the target has already. */
+/** A release that the target has already, as one driver keeps it. */
 export interface TargetRelease {
   readonly driver: Driver;
   readonly namespace: string;
@@ -14,11 +16,15 @@ export interface TargetRelease {
 export interface TargetRevision {
   readonly revision: number;
   readonly status: string;
-  /** Of a record that Helm wrote for a frozen chart and that was not replaced yet: what {@link frozenMark} says. */
+  /** Of a record that stands in for an original until the import is done: what {@link frozenMark} says. */
   readonly frozen: string | undefined;
+  /** Whether an import put it there, and not Helm. */
+  readonly isOurs: boolean;
 }
 
 const LISTS_AT_ONCE = 4;
+/** More names than these would make a long URL; then all records of a namespace are listed. */
+const NAMES_IN_SELECTOR = 20;
 
 /**
  * Finds those of some releases that the target has already, whatever their status and driver.
@@ -28,27 +34,59 @@ const LISTS_AT_ONCE = 4;
 export async function findTargetReleases(
   cluster: Cluster,
   wanted: readonly { readonly namespace: string; readonly name: string }[],
-  drivers: readonly Driver[],
   signal?: AbortSignal,
-): Promise<Map<string, TargetRelease>> {
+): Promise<TargetRelease[]> {
   const found = new Map<string, TargetRelease & { readonly revisions: TargetRevision[] }>();
-  const keys = new Set(wanted.map(({ namespace, name }) => releaseKey(namespace, name)));
-  const namespaces = new Set(wanted.map(({ namespace }) => namespace));
-  const limit = pLimit(LISTS_AT_ONCE);
-  const places = [...namespaces].flatMap((namespace) => drivers.map((driver) => ({ namespace, driver })));
-  await limit.map(places, async ({ namespace, driver }) => {
-    for await (const object of cluster.list(recordsPath(driver, namespace), { labelSelector: 'owner=helm', signal })) {
+  const drivers: readonly Driver[] = ['secret', 'configmap'];
+  const places = [...Map.groupBy(wanted, ({ namespace }) => namespace)].flatMap(([namespace, releases]) => {
+    const names = new Set(releases.map(({ name }) => name));
+    return drivers.map((driver) => ({ namespace, driver, names }));
+  });
+  const list = async ({ namespace, driver, names }: (typeof places)[number]): Promise<void> => {
+    const some = names.size > NAMES_IN_SELECTOR ? '' : `,name in (${[...names].join(',')})`;
+    const labelSelector = `owner=helm${some}`;
+    for await (const object of cluster.list(recordsPath(driver, namespace), { labelSelector, signal })) {
       const record = readStoredRecord(object);
-      if (record === undefined) continue;
-      const key = releaseKey(namespace, record.release);
-      if (!keys.has(key)) continue;
-      const release = found.get(key) ?? { driver, namespace, name: record.release, revisions: [] };
-      const { revision, status } = record;
-      release.revisions.push({ revision, status, frozen: frozenMark((await unpackRecord(record)).release) });
+      if (record === undefined || !names.has(record.release)) continue;
+      const { release: name, revision, status } = record;
+      const key = `${driver}/${namespace}/${name}`;
+      const release = found.get(key) ?? { driver, namespace, name, revisions: [] };
+      release.revisions.push({ revision, status, frozen: await markOf(record), isOurs: isOurs(object) });
       found.set(key, release);
     }
-  });
-  return found;
+  };
+  await forEachOf(places, LISTS_AT_ONCE, list);
+  return [...found.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
+/** The one of them that a release of the snapshot goes on with or goes over: its own driver's before any other's. */
+export function chooseExisting(
+  existing: readonly TargetRelease[],
+  { namespace, name, driver }: { readonly namespace: string; readonly name: string; readonly driver: Driver },
+): TargetRelease | undefined {
+  const same = existing.filter((release) => release.namespace === namespace && release.name === name);
+  return same.find((release) => release.driver === driver) ?? same.find(({ revisions }) => !isUnfinished(revisions));
+}
+
+/** The mark of a record that stands in for an original; none, of course, has one that can't be read. */
+export async function markOf(record: StoredRecord): Promise<string | undefined> {
+  const annotation = record.annotations?.[FROZEN_ANNOTATION];
+  if (annotation !== undefined) return annotation;
+  try {
+    return frozenMark((await unpackRecord(record)).release);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Who wrote an object is kept by the API server, and outlives what others change in it. */
+function isOurs({ metadata }: KubeObject): boolean {
+  const { managedFields } = metadata;
+  return Array.isArray(managedFields) && managedFields.some((one) => isMap(one) && one.manager === FIELD_MANAGER);
+}
+
+function keyOf({ namespace, name, driver }: TargetRelease): string {
+  return `${releaseKey(namespace, name)}/${driver}`;
 }
 
 /** How a release of the target is told from all others. */

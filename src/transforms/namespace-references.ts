@@ -36,27 +36,28 @@ export function findReference(text: string, namespace: string, place: TextPlace)
 
 const cache = new Map<string, readonly RegExp[]>();
 
+/** A name in a DNS name: a service, a pod, or `*`. */
+const LABEL = '(?:\\*|[a-z](?:[-a-z0-9]*[a-z0-9])?)';
+const WORD_START = '(?<![\\w.-])';
+const WORD_END = '(?![\\w-])';
+
 function referencePatterns(namespace: string, withPairs: boolean): readonly RegExp[] {
   const id = `${namespace} ${withPairs}`;
   const known = cache.get(id);
   if (known !== undefined) return known;
   // A namespace's name has nothing that means something in a pattern.
-  const name = `${namespace}(?![\\w-])`;
-  const host = '(?<![\\w.-])[*a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
-  const sources = [
-    // DNS: api.team-a.svc, api.team-a.svc.cluster.local, http://api.team-a:8080, api.team-a
-    `${host}(?:\\.${host.replace('(?<![\\w.-])', '')})*\\.${namespace}\\.(?:svc|pod)(?:\\.[a-z0-9-]+)*(?![\\w-])`,
-    `(?<=//|@)${host.replace('(?<![\\w.-])', '')}\\.${namespace}(?![\\w.-])`,
-    `${host}\\.${namespace}:\\d+`,
-    `^${host}\\.${namespace}$`,
-    // Users and groups of service accounts
-    `system:serviceaccounts?:${name}`,
+  const patterns = [
+    // api.team-a.svc, db-0.db.team-a.svc.cluster.local, http://api.team-a, api.team-a:8080, api.team-a
+    new RegExp(`${WORD_START}${LABEL}(?:\\.${LABEL})*\\.${namespace}\\.(?:svc|pod)(?:\\.[a-z0-9-]+)*${WORD_END}`),
+    new RegExp(`(?<=//|@)${LABEL}\\.${namespace}(?![\\w.-])`),
+    new RegExp(`${WORD_START}${LABEL}\\.${namespace}:\\d+`),
+    new RegExp(`^${LABEL}\\.${namespace}$`),
+    new RegExp(`system:serviceaccounts?:${namespace}${WORD_END}`),
     // namespace: team-a, --namespace=team-a, {namespace="team-a"}, /namespaces/team-a/pods
-    `namespaces?["']?\\s*[:=/]?[=~]?\\s*["'([{]*${name}`,
-    `(?<![\\w-])-n[ =]+${name}`,
-    ...(withPairs ? [`(?<![\\w./-])${namespace}/[a-z0-9][-a-z0-9.]*(?![\\w/:-])`] : []),
+    new RegExp(`namespaces?["']?\\s*[:=/]?[=~]?\\s*["'([{]*${namespace}${WORD_END}`, 'i'),
+    new RegExp(`(?<![\\w-])-n[ =]+${namespace}${WORD_END}`),
+    ...(withPairs ? [new RegExp(`(?<![\\w./-])${namespace}/[a-z0-9][-a-z0-9.]*(?![\\w/:-])`)] : []),
   ];
-  const patterns = sources.map((source) => new RegExp(source, /^namespaces/.test(source) ? 'i' : ''));
   cache.set(id, patterns);
   return patterns;
 }

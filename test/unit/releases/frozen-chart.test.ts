@@ -101,8 +101,23 @@ describe('freezeChart', () => {
   });
 
   it('adds annotations to the chart', () => {
-    const { files } = freezeChart(release({}), 4, { 'example.com/mark': 'x' });
+    const { files } = freezeChart(release({}), 4, { annotations: { 'example.com/mark': 'x' } });
     expect(JSON.parse(files.get('Chart.yaml') ?? '')).toMatchObject({ annotations: { 'example.com/mark': 'x' } });
+  });
+
+  it('puts every template of a large release into a subchart, which Helm does not store', () => {
+    const manifest = `${stored('web/templates/a.yaml', configMap('a'))}${stored('web/charts/db/templates/b.yaml', configMap('b'))}`;
+    const { files } = freezeChart(release({ manifest, config: { db: { size: 1 } } }), 4, { nested: true });
+    expect([...files.keys()]).toEqual([
+      'Chart.yaml',
+      'values.yaml',
+      'charts/transship-frozen/Chart.yaml',
+      'charts/transship-frozen/values.yaml',
+      'charts/transship-frozen/charts/db/Chart.yaml',
+      'charts/transship-frozen/charts/db/values.yaml',
+      'charts/transship-frozen/templates/a.yaml',
+      'charts/transship-frozen/charts/db/templates/b.yaml',
+    ]);
   });
 
   it('gives a chart without metadata the name of the release, and a version Helm accepts', () => {

@@ -87,7 +87,7 @@ describe('the arguments of helm', () => {
     expect(installArguments(helm4, run, false)).toEqual([
       ...['install', 'shop', '/tmp/frozen.tgz', '--namespace', 'prod', '--kube-context', 'prod-admin'],
       ...['--values', '/tmp/values.yaml', '--timeout', '5m0s', '--skip-crds', '--disable-openapi-validation'],
-      ...['--hide-notes', '--wait', '--server-side=true', '--create-namespace'],
+      ...['--hide-notes', '--wait', '--server-side=true'],
     ]);
   });
 
@@ -139,16 +139,21 @@ describe('helmWords', () => {
       '\t* job migrate failed: BackoffLimitExceeded',
       '',
     ].join('\n');
-    expect(helmWords(stderr)).toBe(
+    expect(helmWords(stderr, 1)).toBe(
       'INSTALLATION FAILED: failed pre-install: 1 error occurred:\n\t* job migrate failed: BackoffLimitExceeded',
     );
   });
 
   test('is all of stderr where Helm crashed without an Error: line', () => {
-    expect(helmWords('panic: runtime error\n')).toBe('panic: runtime error');
+    expect(helmWords('panic: runtime error\n', 2)).toBe('panic: runtime error');
   });
 
-  test('says so when Helm said nothing', () => {
-    expect(helmWords('')).toBe('helm failed without saying why.');
+  test('is the exit status when Helm said nothing', () => {
+    expect(helmWords('', 3)).toBe('helm failed with status 3.');
+  });
+
+  test('names the signal that ended Helm, and what it had said by then', () => {
+    expect(helmWords('', 137)).toBe('helm was ended by signal 9.');
+    expect(helmWords('Error: context canceled\n', 143)).toBe('helm was ended by signal 15.\ncontext canceled');
   });
 });

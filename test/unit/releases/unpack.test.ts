@@ -44,6 +44,31 @@ test('a payload of several gzip members, which Helm reads as one, is read as one
   ]);
 });
 
+const long64 = 'QUJD'.repeat(100);
+const chartOf = (...files: { name: string; data: string }[]) => ({ metadata: { name: 'app' }, files });
+const releaseOf = async (spec: RecordSpec) => (await unpackRecords([stored(spec)]))[0]?.release;
+
+test("the contents of a chart's files are not parsed, and all else is", async () => {
+  const files = [
+    { name: 'a \\"data\\":\\"', data: long64 },
+    { name: 'b', data: 'QUJD' },
+  ];
+  const spec = { chart: chartOf(...files), manifest: `{"data":"${long64}"}` };
+  const whole = JSON.parse(makeJson(spec));
+  whole.chart.files[0].data = '';
+  expect(await releaseOf(spec)).toEqual(whole);
+});
+
+test('a long text that is no base64 is parsed, whatever is in it', async () => {
+  const spec = { chart: chartOf({ name: 'a', data: `${long64}"data":"${long64}\\` }, { name: 'b', data: 'QUJD' }) };
+  expect(await releaseOf(spec)).toEqual(JSON.parse(makeJson(spec)));
+});
+
+test('the CRDs of a chart are parsed', async () => {
+  const spec = { chart: chartOf({ name: 'crds/a.yaml', data: long64 }) };
+  expect(await releaseOf(spec)).toEqual(JSON.parse(makeJson(spec)));
+});
+
 test('no records are no work', async () => {
   expect(await unpackRecords([])).toEqual([]);
 });
