@@ -64,7 +64,9 @@ function install(from) {
 /** @param {string} from */
 function check(from) {
   const names = new Set([...filesOf(from), ...(existsSync(dist) ? filesOf(dist) : [])]);
-  const stale = [...names].filter((name) => !name.startsWith(PREBUILDS) && !sameFile(join(from, name), join(dist, name)));
+  const stale = [...names].filter(
+    (name) => !name.startsWith(PREBUILDS) && !sameFile(join(from, name), join(dist, name)),
+  );
   if (stale.length === 0) {
     console.log('dist/ matches a fresh bundle.');
     return;

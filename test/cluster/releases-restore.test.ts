@@ -31,9 +31,12 @@ let large: Snapshot;
 beforeAll(async () => {
   bed = await startRestoreBed();
   app = await fillSource(bed);
-  [team, many, customs, large] = await Promise.all(
-    ['team', 'many', 'custom', 'large'].map((name) => bed.snapshot(name)),
-  );
+  [team, many, customs, large] = await Promise.all([
+    bed.snapshot('team'),
+    bed.snapshot('many'),
+    bed.snapshot('custom'),
+    bed.snapshot('large'),
+  ]);
 }, 1_800_000);
 
 afterAll(() => bed?.close());
