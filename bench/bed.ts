@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { startCluster, type TestCluster } from '../test/cluster/cluster.ts';
 import { ensureTools } from '../test/cluster/tools.ts';
 import { fillWithReleases } from './fill.ts';
+import { runTimed } from './process.ts';
 
 /** The right to do everything, by token: a stand-in in front of the API server can pass it on. */
 export const ADMIN = { user: 'bench', groups: ['system:masters'], token: 'bench-token' } as const;
@@ -21,6 +22,8 @@ export interface Bed {
   /** What points transship, helm and kubectl at a cluster, with the bed's helm first on PATH. */
   env(cluster: TestCluster): Record<string, string>;
   note(message: string): void;
+  /** What measured, in a line. */
+  machine(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -56,6 +59,14 @@ export async function prepareBed(note: (message: string) => void): Promise<Bed> 
       HELM_DATA_HOME: join(folder, 'helm-data'),
     }),
     note,
+    async machine() {
+      const helm = await runTimed(tools.helm4, ['version', '--template', '{{.Version}}'], { output: true });
+      const kubectl = await runTimed(tools.kubectl, ['version', '--client', '-o', 'json'], { output: true });
+      const [, kubectlVersion] = /"gitVersion": "(.*?)"/.exec(kubectl.stdout) ?? [];
+      const cores = cpus();
+      const hardware = `${cores.length} cores (${cores[0]?.model}), ${Math.round(totalmem() / 1e9)} GB`;
+      return `${hardware}, Node ${process.version}, Helm ${helm.stdout}, kubectl ${kubectlVersion}`;
+    },
     async close() {
       await Promise.all(clusters.map((cluster) => cluster.stop()));
       await rm(folder, { recursive: true, force: true });

@@ -30,38 +30,40 @@ export async function benchExport(bed: Bed): Promise<BenchRow[]> {
       await mkdir(folder);
       return (await runBundle(exportArguments(folder), { env })).total;
     },
-    raw: async () => (await fetchRaw()).total,
+    raw: async () => (await fetchRaw({})).total,
+    bytes: async () => (await fetchRaw({ BENCH_BYTES_ONLY: '1' })).total,
     kubectl: async () => (await runTimed(bed.kubectl, kubectlArguments, { env })).total,
     empty: async () => (await runTimed(process.execPath, ['-e', '0'])).total,
   };
   await check(bed, cluster);
   for (const run of Object.values(runs)) await run();
 
-  const times: Record<keyof typeof runs, number[]> = { ours: [], raw: [], kubectl: [], empty: [] };
+  const times: Record<keyof typeof runs, number[]> = { ours: [], raw: [], bytes: [], kubectl: [], empty: [] };
   for (let round = 0; round < ROUNDS; round++) {
-    const names = ['ours', 'raw', 'kubectl', 'empty'] as const;
+    const names = ['ours', 'raw', 'bytes', 'kubectl', 'empty'] as const;
     // Each time another one is first.
     for (const name of [...names.slice(round % names.length), ...names.slice(0, round % names.length)]) {
       times[name].push(await runs[name]());
     }
-    const [ours, raw, kubectl] = names.map((name) => times[name].at(-1)?.toFixed(0));
-    bed.note(`export ${ours} ms, raw fetch ${raw} ms, kubectl ${kubectl} ms`);
+    const [ours, raw, bytes, kubectl] = names.map((name) => times[name].at(-1)?.toFixed(0));
+    bed.note(`export ${ours} ms, raw fetch ${raw} ms, of bytes only ${bytes} ms, kubectl ${kubectl} ms`);
   }
   const pairsWith = (theirs: readonly number[], less = 0): Pair[] =>
     times.ours.map((ours, index) => ({ ours: ours - less, theirs: (theirs[index] ?? Number.NaN) - less }));
   return [
     rowOfPairs('export, against a raw fetch of its Secrets', 'ms', pairsWith(times.raw), { atMost: 2 }),
     rowOfPairs('  the same, less an empty node process each', 'ms', pairsWith(times.raw, median(times.empty))),
+    rowOfPairs('  the same, the fetch not parsing what it gets', 'ms', pairsWith(times.bytes)),
     rowOfPairs('export, against kubectl get secrets -o json', 'ms', pairsWith(times.kubectl), { atMost: 1 / 3 }),
   ];
 }
 
-async function bundleFetchRaw(bed: Bed, cluster: TestCluster): Promise<() => ReturnType<typeof runTimed>> {
+async function bundleFetchRaw(bed: Bed, cluster: TestCluster) {
   const outfile = join(bed.folder, 'fetch-raw.cjs');
   const entry = fileURLToPath(new URL('fetch-raw.ts', import.meta.url));
   await build({ entryPoints: [entry], outfile, bundle: true, minify: true, platform: 'node', format: 'cjs' });
-  const env = { BENCH_ACCESS: JSON.stringify(directAccess(cluster)) };
-  return () => runTimed(process.execPath, [outfile], { env, output: true });
+  const access = { BENCH_ACCESS: JSON.stringify(directAccess(cluster)) };
+  return (env: Record<string, string>) => runTimed(process.execPath, [outfile], { env: { ...access, ...env } });
 }
 
 /** A fast export of half the releases would be no figure. */

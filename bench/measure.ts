@@ -72,8 +72,8 @@ export function holds({ ratio, ours, theirs, target }: BenchRow): boolean {
 export function formatTable(rows: readonly BenchRow[]): string {
   const cells = rows.map((row) => [
     row.name,
-    `${formatNumber(row.ours)} ${row.unit}`,
-    `${formatNumber(row.theirs)} ${row.unit}`,
+    `${formatNumber(row.ours)} ${row.unit}`.trim(),
+    `${formatNumber(row.theirs)} ${row.unit}`.trim(),
     row.ratio.toFixed(2),
     formatTarget(row),
     verdictOf(row),

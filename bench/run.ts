@@ -1,4 +1,5 @@
 // `npm run bench`: what Transship promises of its speed and size, measured against others in the same run, as ratios.
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Bed, prepareBed } from './bed.ts';
 import { benchCluster } from './cluster.ts';
@@ -32,12 +33,12 @@ if (values.help) {
   process.stderr.write(`There is no figure ${unknown}.\n\n${usage}`);
   process.exitCode = 2;
 } else {
-  const rows = await measure(positionals.length > 0 ? positionals : Object.keys(figures));
-  process.stdout.write(`\n${formatTable(rows)}`);
+  const { machine, rows } = await measure(positionals.length > 0 ? positionals : Object.keys(figures));
+  process.stdout.write(`\n${machine}\n\n${formatTable(rows)}`);
   if (values.strict && !rows.every(holds)) process.exitCode = 1;
 }
 
-async function measure(names: readonly string[]): Promise<BenchRow[]> {
+async function measure(names: readonly string[]): Promise<{ machine: string; rows: BenchRow[] }> {
   const begin = performance.now();
   const note = (message: string) => {
     const seconds = ((performance.now() - begin) / 1000).toFixed(0).padStart(4);
@@ -46,8 +47,11 @@ async function measure(names: readonly string[]): Promise<BenchRow[]> {
   const bed = await prepareBed(note);
   try {
     const rows: BenchRow[] = [];
-    for (const name of names) rows.push(...((await figures[name]?.(bed)) ?? []));
-    return rows;
+    for (const name of names) {
+      note(`Measuring ${name}; load average ${loadavg()[0]?.toFixed(1)}`);
+      rows.push(...((await figures[name]?.(bed)) ?? []));
+    }
+    return { machine: await bed.machine(), rows };
   } finally {
     await bed.close();
   }

@@ -1,1 +1,1 @@
-const s=209,g=[209],u={58209:((t,d,o)=>{o.r(d),o.d(d,{Agent:()=>n.g6,ProxyAgent:()=>n.kT,buildConnector:()=>n.gU});var n=o(24371)})};export{s as id,g as ids,u as modules};
+const c=209,s=[209],l={58209:((E,n,_)=>{_.r(n),_.d(n,{Agent:()=>i.a,buildConnector:()=>t.a});var d=_(59136),t=_.n(d),o=_(57405),i=_.n(o)})};export{c as id,s as ids,l as modules};

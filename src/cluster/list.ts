@@ -19,7 +19,7 @@ const FIRST_LIMIT = 20;
 const LEAST_LIMIT = 4;
 const MOST_LIMIT = 500;
 /** Bytes. Two pages are in memory at a time, each several times over while it is parsed: more gains no speed. */
-const PAGE_BYTES = 2 * 1024 * 1024;
+const PAGE_BYTES = 1024 * 1024;
 
 /**
  * Lists a collection page by page, in the server's order; each object once, the next page on its way while this one is

@@ -46,6 +46,10 @@ const PROBE_INTERVAL = 30_000;
 /** Opens nothing yet: the first request connects. */
 export async function createTransport(options: TransportOptions): Promise<Transport> {
   const undici = await import('./lazy/undici.ts');
+  const proxy =
+    options.proxy === undefined
+      ? undefined
+      : { uri: options.proxy, ProxyAgent: (await import('./lazy/undici-proxy.ts')).ProxyAgent };
   let held: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
   let closed = false;
 
@@ -67,8 +71,8 @@ export async function createTransport(options: TransportOptions): Promise<Transp
       ...(tls.key !== undefined && { key: tls.key }),
       ...(tls.servername !== undefined && { servername: tls.servername }),
     };
-    if (options.proxy !== undefined) {
-      return new undici.ProxyAgent({ ...shared, uri: options.proxy, requestTls: material });
+    if (proxy !== undefined) {
+      return new proxy.ProxyAgent({ ...shared, uri: proxy.uri, requestTls: material });
     }
     const connector = undici.buildConnector(material);
     // undici prefers the host's name over the one that was asked for.

@@ -10,6 +10,7 @@ import type { ExportInputs } from '../inputs.ts';
 import { collectReleases, type ReleaseCollection } from '../releases/collect.ts';
 import { collectCrds } from '../releases/crds.ts';
 import { driversOf } from '../releases/drivers.ts';
+import { inTurn } from '../releases/streams.ts';
 import type { RunContext, RunExport } from './run.ts';
 import { openStorage, snapshotOutputs } from './storage.ts';
 
@@ -76,21 +77,28 @@ interface Collecting {
 async function* collectEntries(
   cluster: Cluster,
   collection: ReleaseCollection,
-  { id, created, namespaces, inputs, context }: Collecting,
+  collecting: Collecting,
 ): AsyncGenerator<Entry> {
-  const { reporter, signal, version } = context;
-  const { include, selector, exclude, history } = inputs;
-  const { uid, version: clusterVersion } = await readIdentity(cluster, signal);
-  yield snapshotEntry({
-    id,
-    created,
-    tool: { name: 'transship', version },
-    cluster: { uid, version: clusterVersion, context: cluster.context },
-    scope: { namespaces, include, selector, exclude, history },
-  });
-  yield* collection.entries;
+  const { reporter, signal } = collecting.context;
+  // The first records are on their way while the cluster says who it is.
+  yield* inTurn([() => describeSnapshot(cluster, collecting), () => collection.entries], 1);
   const { crdNeeds } = collection.result();
   if (crdNeeds.kinds.size + crdNeeds.resources.size + crdNeeds.names.size === 0) return;
   const crds = await collectCrds(cluster, await discover(cluster, signal), crdNeeds, reporter, signal);
   if (crds.entry !== undefined) yield crds.entry;
+}
+
+async function* describeSnapshot(
+  cluster: Cluster,
+  { id, created, namespaces, inputs, context }: Collecting,
+): AsyncGenerator<Entry> {
+  const { include, selector, exclude, history } = inputs;
+  const { uid, version } = await readIdentity(cluster, context.signal);
+  yield snapshotEntry({
+    id,
+    created,
+    tool: { name: 'transship', version: context.version },
+    cluster: { uid, version, context: cluster.context },
+    scope: { namespaces, include, selector, exclude, history },
+  });
 }

@@ -47,7 +47,7 @@ export interface ReleaseCollection {
 }
 
 /** How many records, and bytes of packed payload, are unpacked in one go: small ones many, large ones few. */
-const BATCH = { items: 64, bytes: 256 * 1024 };
+const BATCH = { items: 64, bytes: 512 * 1024 };
 
 /** One being decompressed in the thread pool while another is read. */
 const BATCHES_AT_ONCE = 2;

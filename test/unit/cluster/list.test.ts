@@ -94,9 +94,9 @@ test('small items come in ever larger pages, up to 500', async () => {
   expect(limits()).toEqual([20, 500, 500, 500]);
 });
 
-test('large items come in small pages of about 2 MiB', async () => {
+test('large items come in small pages of about 1 MiB', async () => {
   const { cluster, limits } = await listOn((request, response) =>
-    answerPage(response, 34, askedOf(request.url), 256 * 1024),
+    answerPage(response, 34, askedOf(request.url), 128 * 1024),
   );
   expect(await namesOf(cluster.list(path))).toHaveLength(34);
   expect(limits()).toEqual([20, 7, 7]);

@@ -1,0 +1,2 @@
+// Loaded at first use through a proxy.
+export { ProxyAgent } from 'undici';
