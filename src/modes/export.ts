@@ -6,11 +6,11 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { openCluster } from '../cluster/connect.ts';
 import { discover } from '../cluster/discovery.ts';
 import { readIdentity } from '../cluster/identity.ts';
+import { collectCrds } from '../crds/collect.ts';
 import type { ExportInputs } from '../inputs.ts';
 import { collectReleases, type ReleaseCollection } from '../releases/collect.ts';
-import { collectCrds } from '../releases/crds.ts';
 import { driversOf } from '../releases/drivers.ts';
-import { inTurn } from '../releases/streams.ts';
+import { inTurn } from '../streams.ts';
 import type { RunContext, RunExport } from './run.ts';
 import { openStorage, snapshotOutputs } from './storage.ts';
 

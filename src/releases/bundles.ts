@@ -1,8 +1,8 @@
 import { type Entry, entryOf } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
+import { parseLabelSelector } from '../selection/label-selector.ts';
+import { matcherOf, nearestNames } from '../selection/name-patterns.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
-import { parseLabelSelector } from './label-selector.ts';
-import { matcherOf, nearestNames } from './name-patterns.ts';
 import type { Driver, ReleaseRecord } from './record.ts';
 import { withStatus } from './record-edits.ts';
 import { entryToRecord, isRecordPath } from './record-entry.ts';

@@ -1,17 +1,18 @@
 import type { Entry } from '../archive/entry.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import { type CrdNeeds, createCrdNeeds } from '../crds/needs.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { ReleaseResult } from '../report/results.ts';
-import { type CrdNeeds, createCrdNeeds, noteCrdNeeds } from './crd-needs.ts';
+import { parseLabelSelector } from '../selection/label-selector.ts';
+import { isGlob, matcherOf } from '../selection/name-patterns.ts';
+import { inBatches, mapInOrder } from '../streams.ts';
+import { noteCrdNeeds } from './crd-needs.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
-import { parseLabelSelector } from './label-selector.ts';
 import { type ListedRecord, listRecords } from './list-records.ts';
-import { isGlob, matcherOf } from './name-patterns.ts';
 import { checkNamespace } from './namespace-check.ts';
 import type { Driver, HelmRelease } from './record.ts';
 import { recordToEntry } from './record-entry.ts';
 import { selectByRelease } from './select-records.ts';
-import { inBatches, mapInOrder } from './streams.ts';
 import { unpackRecords } from './unpack.ts';
 
 /** Which releases to export, and how much of each. */

@@ -1,7 +1,8 @@
 import { TransshipError } from '../errors.ts';
+import { isMap } from '../values.ts';
 import { frozenMetadata, stubMetadata, toYaml } from './frozen-metadata.ts';
 import { joinPieces, type Piece, writeTemplate } from './frozen-template.ts';
-import { type HelmHook, type HelmRelease, isMap } from './helm-release.ts';
+import type { HelmHook, HelmRelease } from './helm-release.ts';
 import { parseTolerantly, splitManifest } from './manifest.ts';
 
 /** A chart that renders what a record stored. */

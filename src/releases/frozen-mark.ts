@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import { type HelmRelease, isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { HelmRelease } from './helm-release.ts';
 import type { ReleaseRecord } from './record.ts';
 
 /** The annotation in a frozen chart's metadata; no original chart has it. */

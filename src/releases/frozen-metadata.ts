@@ -1,4 +1,5 @@
-import { type HelmRelease, isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { HelmRelease } from './helm-release.ts';
 
 /** What Helm acts on: it would look for subcharts, refuse the cluster, or warn of what the source knows already. */
 const LEFT_OUT = new Set(['dependencies', 'kubeVersion', 'condition', 'tags', 'deprecated', 'type']);

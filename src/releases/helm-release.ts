@@ -1,3 +1,5 @@
+import { isMap } from '../values.ts';
+
 /** The parts of a release's JSON that this program reads. Helm 3 and 4 write the same shape. */
 export interface HelmRelease {
   readonly name: string;
@@ -71,9 +73,4 @@ function isHook(value: unknown): boolean {
 
 function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
-}
-
-/** Whether a parsed value is a JSON object. */
-export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,8 @@
 import { type Cluster, ClusterError } from '../cluster/cluster.ts';
 import { TransshipError } from '../errors.ts';
-import { isGlob, matcherOf } from './name-patterns.ts';
+import { isGlob, matcherOf } from '../selection/name-patterns.ts';
+import { inTurn, mergeSorted } from '../streams.ts';
 import { type Driver, kindOf, readStoredRecord, type StoredRecord } from './record.ts';
-import { inTurn, mergeSorted } from './streams.ts';
 
 /** Which records to list. */
 export interface RecordQuery {

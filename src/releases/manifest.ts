@@ -1,5 +1,5 @@
 import { parseDocument } from 'yaml';
-import { isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
 
 /** One document of a stored manifest. */
 export interface ManifestDocument {

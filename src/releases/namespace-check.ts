@@ -1,7 +1,7 @@
 import { type Cluster, ClusterError } from '../cluster/cluster.ts';
 import { TransshipError } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { nearestNames } from './name-patterns.ts';
+import { nearestNames } from '../selection/name-patterns.ts';
 
 /**
  * Looks why a namespace that was asked for by name has no release: the server answers a LIST in a namespace that does

@@ -1,7 +1,9 @@
 import { FIELD_MANAGER } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
+import { findObject } from '../cluster/find.ts';
 import { TransshipError } from '../errors.ts';
-import { isMap } from './helm-release.ts';
+import { forEachOf } from '../streams.ts';
+import { isMap } from '../values.ts';
 import {
   type Driver,
   decodeRecord,
@@ -10,8 +12,7 @@ import {
   recordObjectName,
   recordToObject,
 } from './record.ts';
-import { forEachOf } from './streams.ts';
-import { findObject, markOf, recordsPath } from './target-releases.ts';
+import { markOf, recordsPath } from './target-releases.ts';
 
 const WRITES_AT_ONCE = 4;
 const CREATE_TRIES = 5;

@@ -2,7 +2,8 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { KubeObject } from '../cluster/cluster.ts';
 import { TransshipError } from '../errors.ts';
-import { type HelmRelease, isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { HelmRelease } from './helm-release.ts';
 import { checkRelease, kindOf, unpackRecord } from './unpack.ts';
 
 export type { HelmChart, HelmFile, HelmHook, HelmRelease } from './helm-release.ts';

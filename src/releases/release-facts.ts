@@ -1,4 +1,5 @@
-import { type HelmRelease, isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { HelmRelease } from './helm-release.ts';
 import { objectsOf, parseTolerantly, readHeads, splitManifest } from './manifest.ts';
 import { readWebhooks, type Webhook } from './webhooks.ts';
 

@@ -1,4 +1,5 @@
-import { type HelmRelease, isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { HelmRelease } from './helm-release.ts';
 import { spliceJson } from './json-splice.ts';
 import { parseRelease, type ReleaseRecord } from './record.ts';
 

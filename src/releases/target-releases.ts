@@ -1,9 +1,9 @@
 import { FIELD_MANAGER } from '../cluster/apply.ts';
-import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
+import type { Cluster, KubeObject } from '../cluster/cluster.ts';
+import { forEachOf } from '../streams.ts';
+import { isMap } from '../values.ts';
 import { FROZEN_ANNOTATION, frozenMark, isUnfinished } from './frozen-mark.ts';
-import { isMap } from './helm-release.ts';
 import { type Driver, readStoredRecord, type StoredRecord, unpackRecord } from './record.ts';
-import { forEachOf } from './streams.ts';
 
 /** A release that the target has already, as one driver keeps it. */
 export interface TargetRelease {
@@ -98,18 +98,4 @@ export function releaseKey(namespace: string, name: string): string {
 export function recordsPath(driver: Driver, namespace: string, objectName?: string): string {
   const collection = `/api/v1/namespaces/${namespace}/${driver === 'secret' ? 'secrets' : 'configmaps'}`;
   return objectName === undefined ? collection : `${collection}/${objectName}`;
-}
-
-/** Reads one object; undefined when it does not exist. */
-export async function findObject(
-  cluster: Cluster,
-  path: string,
-  signal?: AbortSignal,
-): Promise<KubeObject | undefined> {
-  try {
-    return await cluster.json<KubeObject>({ method: 'GET', path, signal });
-  } catch (error) {
-    if (error instanceof ClusterError && error.status === 404) return undefined;
-    throw error;
-  }
 }

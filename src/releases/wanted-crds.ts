@@ -1,9 +1,9 @@
 import type { KubeObject } from '../cluster/cluster.ts';
-import { isMap } from './helm-release.ts';
+import type { WantedCrd } from '../crds/restore.ts';
+import { isMap } from '../values.ts';
 import { objectsOf, parseTolerantly, readHeads, splitManifest } from './manifest.ts';
 import type { HelmRelease } from './record.ts';
 import type { ReleaseFacts } from './release-facts.ts';
-import type { WantedCrd } from './restore-crds.ts';
 
 /** What one release to be installed has to do with CRDs. */
 export interface CrdShare {

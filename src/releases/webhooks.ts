@@ -1,4 +1,4 @@
-import { isMap } from './helm-release.ts';
+import { isMap, mapsIn, stringsIn } from '../values.ts';
 
 /** One admission webhook: what the API server will not create without asking it. */
 export interface Webhook {
@@ -81,11 +81,3 @@ function readSelector(selector: unknown): (namespace: string) => boolean {
 }
 
 const NAME_LABEL = 'kubernetes.io/metadata.name';
-
-function mapsIn(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isMap) : [];
-}
-
-function stringsIn(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}

@@ -4,10 +4,10 @@ import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from
 import { openCluster } from '../../src/cluster/connect.ts';
 import { runProgram } from '../../src/exec.ts';
 import type { RunProgram } from '../../src/releases/helm.ts';
-import { isMap } from '../../src/releases/helm-release.ts';
 import { type ReleaseRecord, recordToObject } from '../../src/releases/record.ts';
 import { withStatus } from '../../src/releases/record-edits.ts';
 import { recordToEntry } from '../../src/releases/record-entry.ts';
+import { isMap } from '../../src/values.ts';
 import {
   cutAt,
   type HelmVersion,

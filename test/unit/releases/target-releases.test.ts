@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterError } from '../../../src/cluster/cluster.ts';
-import { chooseExisting, findObject, findTargetReleases } from '../../../src/releases/target-releases.ts';
+import { findObject } from '../../../src/cluster/find.ts';
+import { chooseExisting, findTargetReleases } from '../../../src/releases/target-releases.ts';
 import { makeObject, type RecordSpec } from './make-record.ts';
 import { type MemoryCluster, memoryCluster } from './memory-cluster.ts';
 

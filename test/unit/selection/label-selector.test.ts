@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseLabelSelector } from '../../../src/releases/label-selector.ts';
+import { parseLabelSelector } from '../../../src/selection/label-selector.ts';
 
 describe('a label selector', () => {
   const labels = { team: 'shop', 'example.com/tier': 'a', empty: '' };

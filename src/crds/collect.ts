@@ -3,8 +3,8 @@ import { type Entry, entryOf } from '../archive/entry.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
 import type { Reporter } from '../report/reporter.ts';
-import type { CrdNeeds } from './crd-needs.ts';
-import { isMap } from './helm-release.ts';
+import { isMap } from '../values.ts';
+import type { CrdNeeds } from './needs.ts';
 
 /** Where the CRDs stand in an archive: one List, as `kubectl apply -f` takes it. */
 export const CRDS_PATH = 'customresourcedefinitions.json';

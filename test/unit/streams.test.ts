@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { inBatches, inTurn, mapInOrder, mergeSorted } from '../../../src/releases/streams.ts';
-import { readAll } from './make-record.ts';
+import { inBatches, inTurn, mapInOrder, mergeSorted } from '../../src/streams.ts';
+import { readAll } from './releases/make-record.ts';
 
 async function* streamOf<T>(items: readonly T[], log: string[] = [], failure?: Error): AsyncGenerator<T> {
   try {

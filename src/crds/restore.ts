@@ -1,11 +1,11 @@
 import { applyObject, FIELD_MANAGER } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
+import { findObject } from '../cluster/find.ts';
 import { waitForCrd } from '../cluster/wait.ts';
 import { TransshipError } from '../errors.ts';
-import { isMap } from './helm-release.ts';
-import { forEachOf } from './streams.ts';
-import { findObject } from './target-releases.ts';
+import { forEachOf } from '../streams.ts';
+import { isMap } from '../values.ts';
 
 const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const RELEASE_NAME = 'meta.helm.sh/release-name';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterError, type KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts';
-import { parseCrds, restoreCrds, type WantedCrd } from '../../../src/releases/restore-crds.ts';
-import { type MemoryCluster, memoryCluster } from './memory-cluster.ts';
+import { parseCrds, restoreCrds, type WantedCrd } from '../../../src/crds/restore.ts';
+import { type MemoryCluster, memoryCluster } from '../releases/memory-cluster.ts';
 
 const PATH = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const HELM_MARK = { 'meta.helm.sh/release-name': 'stale', 'meta.helm.sh/release-namespace': 'stage' };

@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { readBody } from '../../../src/archive/entry.ts';
 import type { KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts';
-import { createCrdNeeds, isBuiltInGroup, noteCrdNeeds } from '../../../src/releases/crd-needs.ts';
-import { collectCrds } from '../../../src/releases/crds.ts';
+import { collectCrds } from '../../../src/crds/collect.ts';
+import { createCrdNeeds } from '../../../src/crds/needs.ts';
+import { isBuiltInGroup, noteCrdNeeds } from '../../../src/releases/crd-needs.ts';
 import type { HelmRelease } from '../../../src/releases/record.ts';
-import { fakeCluster, keepWarnings } from './make-record.ts';
+import { fakeCluster, keepWarnings } from '../releases/make-record.ts';
 
 const KINDS = [
   ['widgets', 'Widget', 'example.com'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isGlob, matcherOf, nearestNames } from '../../../src/releases/name-patterns.ts';
+import { isGlob, matcherOf, nearestNames } from '../../../src/selection/name-patterns.ts';
 
 describe('a pattern of names', () => {
   test.each([
