@@ -25,7 +25,32 @@ const snapshotSchema = z.object({
     exclude: z.optional(z.array(z.string())),
     history: z.union([z.literal('all'), z.int().check(z.positive())]),
   }),
+  kinds: z.optional(
+    z.array(
+      z.object({
+        group: z.string(),
+        version: z.string(),
+        kind: z.string(),
+        plural: z.string(),
+        namespaced: z.boolean(),
+        versions: z.array(z.string()),
+      }),
+    ),
+  ),
 });
+
+/** A kind of object that the source served when it was exported. */
+export interface SnapshotKind {
+  /** Empty for the core group. */
+  readonly group: string;
+  /** The version the objects are in: the one the source preferred. */
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  /** Every version the source served it in. */
+  readonly versions: readonly string[];
+}
 
 /** What `_snapshot.json` says: where an archive comes from and what it was asked to hold. */
 export interface Snapshot {
@@ -51,12 +76,18 @@ export interface Snapshot {
     /** How many revisions of each release. */
     readonly history: 'all' | number;
   };
+  /** What the source served; there when the snapshot holds resources. */
+  readonly kinds?: readonly SnapshotKind[] | undefined;
 }
 
 /** A snapshot's entry; the first of an archive. */
-export function snapshotEntry({ id, created, tool, cluster, scope }: Snapshot): Entry {
+export function snapshotEntry({ id, created, tool, cluster, scope, kinds }: Snapshot): Entry {
   const json = { formatVersion: FORMAT_VERSION, id, created: created.toISOString(), tool, cluster, scope };
-  return entryOf(SNAPSHOT_PATH, `${JSON.stringify(json, undefined, 2)}\n`);
+  const text = JSON.stringify(json, undefined, 2);
+  if (kinds === undefined) return entryOf(SNAPSHOT_PATH, `${text}\n`);
+  // A kind a line: there are hundreds, and few will look.
+  const lines = kinds.map((kind) => `    ${JSON.stringify(kind)}`);
+  return entryOf(SNAPSHOT_PATH, `${text.slice(0, -2)},\n  "kinds": [\n${lines.join(',\n')}\n  ]\n}\n`);
 }
 
 /**

@@ -19,6 +19,30 @@ export interface ReleaseResult {
   readonly message?: string | undefined;
 }
 
+/** What became of the objects of one kind: a row of the summary and of the `resources` output. */
+export interface ResourceResult {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** The plural, such as `deployments`. */
+  readonly resource: string;
+  readonly exported: number;
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly deleted: number;
+  readonly skipped: number;
+  readonly failed: number;
+}
+
+/** One object that failed, or was skipped because something else failed: an item of the `failures` output. */
+export interface ObjectFailure {
+  /** Such as `Deployment shop/web`; after the namespace map. */
+  readonly object: string;
+  readonly outcome: 'failed' | 'skipped';
+  /** Why, in the words of who said it. */
+  readonly message: string;
+}
+
 /** Counts by outcome of everything a run touched. */
 export interface Counts {
   readonly created: number;
