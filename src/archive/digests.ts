@@ -54,8 +54,11 @@ export interface IndexedFile {
   readonly size: number;
   /** Hex. */
   readonly sha256: string;
-  /** Where its header starts in the uncompressed tar, in bytes; tools that pack an archive anew may move it. */
-  readonly offset: number;
+  /**
+   * Where its header starts in the uncompressed tar, in bytes; tools that pack an archive anew may move it. A tree's
+   * files have none.
+   */
+  readonly offset?: number | undefined;
 }
 
 /** What `_index.json` holds: every file but itself and the manifest, in the order they stand in the archive. */
@@ -73,7 +76,7 @@ const indexSchema = z.object({
       path: z.string(),
       size: z.int().check(z.nonnegative()),
       sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-      offset: z.int().check(z.nonnegative()),
+      offset: z.optional(z.int().check(z.nonnegative())),
     }),
   ),
 });

@@ -21,17 +21,35 @@ export function pathProblem(path: string): string | undefined {
   return undefined;
 }
 
+/** What file systems have in common: https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file */
+const MAX_NAME_BYTES = 255;
+
+/**
+ * What is wrong with a path as one file of a tree, as {@link pathProblem} says it: a tree must be able to move between
+ * S3 and the file systems of all platforms.
+ */
+export function treePathProblem(path: string): string | undefined {
+  const problem = pathProblem(path);
+  if (problem !== undefined) return problem;
+  const sign = /[<>:"|?*]/.exec(path)?.[0];
+  if (sign !== undefined) return `has a ${sign}, which not every file system takes`;
+  if (/[ .](\/|$)/.test(path)) return 'has a name that ends in a blank or dot, which not every file system takes';
+  const long = path.split('/').some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES);
+  return long ? `has a name longer than ${MAX_NAME_BYTES} bytes` : undefined;
+}
+
 /**
  * Checks the paths of one archive, one after the other.
  *
+ * @param problemOf - what is wrong with one path
  * @returns a function that throws TransshipError `ARCHIVE_UNSUPPORTED` naming a path that is not allowed, was there
  *   before, or is a file where another path needs a folder
  */
-export function createPathGuard(): (path: string) => void {
+export function createPathGuard(problemOf = pathProblem): (path: string) => void {
   const files = new Set<string>();
   const folders = new Set<string>();
   return (path) => {
-    const problem = pathProblem(path);
+    const problem = problemOf(path);
     if (problem !== undefined) throw refused(path, problem);
     if (files.has(path)) throw refused(path, 'is there twice');
     if (folders.has(path)) throw refused(path, 'is a file and a folder');

@@ -32,6 +32,8 @@ const snapshotSchema = z.object({
         version: z.string(),
         kind: z.string(),
         plural: z.string(),
+        singular: z.optional(z.string()),
+        shortNames: z.optional(z.array(z.string())),
         namespaced: z.boolean(),
         versions: z.array(z.string()),
       }),
@@ -47,6 +49,9 @@ export interface SnapshotKind {
   readonly version: string;
   readonly kind: string;
   readonly plural: string;
+  /** Other names that people may use for it. */
+  readonly singular?: string | undefined;
+  readonly shortNames?: readonly string[] | undefined;
   readonly namespaced: boolean;
   /** Every version the source served it in. */
   readonly versions: readonly string[];

@@ -1,16 +1,7 @@
 import { createHash } from 'node:crypto';
-import { TransshipError } from '../errors.ts';
 import { type Compression, compress } from './compression.ts';
-import {
-  digestBody,
-  formatIndex,
-  formatManifest,
-  INDEX_PATH,
-  type IndexedFile,
-  MANIFEST_PATH,
-  MAX_INDEX_BYTES,
-} from './digests.ts';
-import { type Entry, entryOf } from './entry.ts';
+import { digestEntries } from './digest-entries.ts';
+import type { Entry } from './entry.ts';
 import type { Bytes } from './streams.ts';
 import { packTar, tarSpan } from './tar.ts';
 
@@ -58,7 +49,7 @@ export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOption
   let summary: ArchiveSummary | undefined;
 
   async function* stored(): AsyncGenerator<Uint8Array> {
-    const tar = measure(packTar(withDigests(entries, totals), { mtime, signal }), totals);
+    const tar = measure(packTar(digestEntries(entries, totals, tarSpan), { mtime, signal }), totals);
     const sha256 = createHash('sha256');
     let size = 0;
     for await (const piece of compress(tar, compression, signal)) {
@@ -76,40 +67,6 @@ export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOption
       return summary;
     },
   };
-}
-
-/** The entries, followed by the index and the manifest of all that went before. */
-async function* withDigests(
-  entries: AsyncIterable<Entry>,
-  totals: { files: number; bytes: number },
-): AsyncGenerator<Entry> {
-  const files: IndexedFile[] = [];
-  const manifest: [string, string][] = [];
-  let offset = 0;
-  for await (const { path, size, body } of entries) {
-    if (path === INDEX_PATH || path === MANIFEST_PATH) {
-      throw new TransshipError('ARCHIVE_UNSUPPORTED', `${path} is written by the archive itself.`);
-    }
-    const digested = digestBody(body);
-    // Resumes when the body has been written.
-    yield { path, size, body: digested.body };
-    const { sha1, sha256 } = digested.digests();
-    files.push({ path, size, sha256, offset });
-    manifest.push([path, sha1]);
-    offset += tarSpan(path, size);
-    totals.files++;
-    totals.bytes += size;
-  }
-  const index = entryOf(INDEX_PATH, formatIndex(files));
-  if (index.size > MAX_INDEX_BYTES) {
-    throw new TransshipError('ARCHIVE_UNSUPPORTED', `The archive has too many files: ${totals.files}.`, {
-      hint: 'Export fewer namespaces at once, or fewer revisions.',
-    });
-  }
-  const { body, digests } = digestBody(index.body);
-  yield { ...index, body };
-  manifest.push([INDEX_PATH, digests().sha1]);
-  yield entryOf(MANIFEST_PATH, formatManifest(manifest));
 }
 
 async function* measure(tar: Bytes, totals: { tarSize: number }): AsyncGenerator<Uint8Array> {

@@ -18,6 +18,7 @@ import { untilAborted, waitUnlessAborted } from './bytes.ts';
 import { failTo, writeNewFile } from './files.ts';
 import { parseSnapshotFileName, selectSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
 import { runQuietly } from './toolkit-output.ts';
+import { noTrees } from './trees.ts';
 
 const READ_SIZE = 1024 * 1024;
 
@@ -64,7 +65,7 @@ export class ArtifactBackend implements Backend {
       uploading = upload;
       const { artifactId, digest } = await orUndo(upload, name, source, signal);
       const location = artifactUrl(source, artifactId, process.env);
-      return { id, location, size, state: 'complete', artifactId, digest, artifactUrl: location };
+      return { id, layout: 'archive', location, size, state: 'complete', artifactId, digest, artifactUrl: location };
     } finally {
       if (uploading !== undefined && signal?.aborted) {
         // The toolkit cannot be stopped: it may still read the file.
@@ -74,6 +75,10 @@ export class ArtifactBackend implements Backend {
         await removeFolder(folder);
       }
     }
+  }
+
+  async writeTree(): Promise<never> {
+    throw noTrees(this.name);
   }
 
   async list(): Promise<StoredSnapshot[]> {
@@ -97,6 +102,10 @@ export class ArtifactBackend implements Backend {
     }
   }
 
+  readTree(): never {
+    throw noTrees(this.name);
+  }
+
   async #list(source: ArtifactSource): Promise<StoredSnapshot[]> {
     const doing = `list the artifacts of run ${source.runId}`;
     const { artifacts } = await call(doing, source, (client) => client.listArtifacts(findOptions(source)));
@@ -107,7 +116,7 @@ export class ArtifactBackend implements Backend {
     const parsed = parseSnapshotFileName(name);
     if (parsed?.base !== this.#artifactName) return [];
     const location = artifactUrl(source, artifactId, process.env);
-    return [{ id: parsed.id, location, size, state: 'complete', artifactId, digest }];
+    return [{ id: parsed.id, layout: 'archive', location, size, state: 'complete', artifactId, digest }];
   }
 
   async #upload(file: string, folder: string, source: ArtifactSource): Promise<{ artifactId: number; digest: string }> {

@@ -1,3 +1,5 @@
+import type { Entry } from '../archive/entry.ts';
+
 /** The bytes of a stored archive. */
 export type Bytes = AsyncIterable<Uint8Array>;
 
@@ -5,9 +7,13 @@ export type Bytes = AsyncIterable<Uint8Array>;
 export interface StoredSnapshot {
   /** `YY-MM-DD_HH-MM-SS`, UTC. */
   readonly id: string;
-  /** Where it is, as a user would type it: a file path, an `s3://` URL, an artifact's URL. */
+  /** One compressed file, or a folder of plain ones. */
+  readonly layout: 'archive' | 'tree';
+  /** The name of the folder of the cluster that a tree is of; archives are in none. */
+  readonly cluster?: string | undefined;
+  /** Where it is, as a user would type it: a path of a file or folder, an `s3://` URL, an artifact's URL. */
   readonly location: string;
-  /** Bytes as stored; of an unfinished snapshot, as far as known. */
+  /** Bytes as stored, of a tree those of all files; of an unfinished snapshot, as far as known. */
   readonly size: number;
   /** `unfinished` is what an interrupted export left behind: never offered as `latest`, never imported. */
   readonly state: 'complete' | 'unfinished';
@@ -37,7 +43,21 @@ export interface Backend {
    */
   write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot>;
 
-  /** All snapshots at this path, newest first; unfinished ones included and marked. */
+  /**
+   * Stores a tree as `<path>/<cluster>/backup/<id>/`. It becomes visible as complete only when its last file is in
+   * place; when `entries` throws or `signal` fires, what was written is removed again as far as possible, and the error
+   * is rethrown.
+   *
+   * @param cluster - the name of its context; see `folderName`
+   * @param entries - all files: `_snapshot.json` first, `_index.json` and `manifest` last. Bodies that are streams are
+   *   read before the next entry is asked for
+   * @throws TransshipError `SNAPSHOT_EXISTS` when there already is one with that id: nothing is ever overwritten
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   * @throws TransshipError `INPUT` when this backend keeps archives only
+   */
+  writeTree(id: string, cluster: string, entries: AsyncIterable<Entry>, signal?: AbortSignal): Promise<WrittenSnapshot>;
+
+  /** All snapshots at this path, newest first; archives and trees; unfinished ones included and marked. */
   list(): Promise<StoredSnapshot[]>;
 
   /**
@@ -45,9 +65,20 @@ export interface Backend {
    *
    * @param selector - an id or `latest` (the newest complete one)
    * @throws TransshipError `SNAPSHOT_NOT_FOUND` naming what there is instead
+   * @throws TransshipError `INPUT` when it can't be told which cluster's is meant
    */
   find(selector: string): Promise<StoredSnapshot>;
 
-  /** Reads the stored bytes from the start. A connection that breaks is resumed where the storage can do ranges. */
+  /**
+   * Reads an archive's stored bytes from the start. A connection that breaks is resumed where the storage can do ranges.
+   */
   read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes;
+
+  /**
+   * Reads a tree's files: `_snapshot.json` first, `_index.json` and `manifest` last. Nothing is checked. Bodies that are
+   * streams can be read once, before the next entry is asked for.
+   *
+   * @throws TransshipError `INPUT` when this backend keeps archives only
+   */
+  readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry>;
 }

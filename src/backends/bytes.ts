@@ -1,5 +1,4 @@
 import { cancelledBy } from '../errors.ts';
-import type { Bytes } from './backend.ts';
 
 /**
  * Waits for `promise`, but not longer than until `signal` fires; what the promise comes to afterwards is ignored.
@@ -17,11 +16,11 @@ export function waitUnlessAborted<T>(promise: Promise<T>, signal: AbortSignal | 
 }
 
 /**
- * Passes bytes on until `signal` fires, also while the source is stuck waiting for its next ones.
+ * Passes bytes, or entries, on until `signal` fires, also while the source is stuck waiting for its next ones.
  *
  * @throws TransshipError {@link cancelledBy} when the signal fires
  */
-export async function* untilAborted(bytes: Bytes, signal: AbortSignal | undefined): Bytes {
+export async function* untilAborted<T>(bytes: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncIterable<T> {
   if (signal === undefined) {
     yield* bytes;
     return;

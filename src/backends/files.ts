@@ -1,7 +1,10 @@
+import { createReadStream } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { messageOf, TransshipError } from '../errors.ts';
 import type { Bytes } from './backend.ts';
 import { untilAborted } from './bytes.ts';
+
+const READ_SIZE = 1024 * 1024;
 
 /**
  * Writes a new file that only this user can read, and returns once its bytes are on the disk. When anything fails, the
@@ -42,6 +45,22 @@ async function writeAll(
     size += chunk.byteLength;
   }
   return size;
+}
+
+/**
+ * Reads a file from the start.
+ *
+ * @throws TransshipError `SNAPSHOT_NOT_FOUND`, `BACKEND`, `CANCELLED`
+ */
+export async function* readPieces(path: string, signal: AbortSignal | undefined): Bytes {
+  const stream = createReadStream(path, { highWaterMark: READ_SIZE });
+  try {
+    yield* untilAborted(stream, signal);
+  } catch (error) {
+    throw codeOf(error) === '' ? error : fileError('read', path, error);
+  } finally {
+    stream.destroy();
+  }
 }
 
 /** Makes the names of new, renamed and removed files in a folder durable. */

@@ -1,26 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rmdir, stat, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Entry } from '../archive/entry.ts';
 import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
-import { untilAborted } from './bytes.ts';
-import { codeOf, failTo, fileError, syncFolder, writeNewFile } from './files.ts';
+import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
+import { describeLocalTree, listClusterNames, listLocalTrees, readLocalTree, writeLocalTree } from './local-tree.ts';
 import { placeFile } from './place-file.ts';
 import {
   archiveSuffixOf,
   FILE_BASE,
+  findSnapshot,
   parseSnapshotFileName,
-  selectSnapshot,
   snapshotExists,
   snapshotFileName,
   sortSnapshots,
 } from './selector.ts';
+import { BACKUP_FOLDER, folderName, lookIntoTrees } from './trees.ts';
 
 /** What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`. */
 const PARTIAL = /^(.+)\.[0-9a-f]{8}\.partial$/;
-const READ_SIZE = 1024 * 1024;
 
 /** Where snapshots are: all in a folder, or one in a file. */
 interface Place {
@@ -30,7 +30,7 @@ interface Place {
 }
 
 /**
- * Keeps snapshots in a folder, as `transship-<id><suffix>`, or one in a file. A path is a file when it is one already,
+ * Keeps snapshots in a folder, as `transship-<id><suffix>` or `<cluster>/backup/<id>/`, or one in a file. A path is a file when it is one already,
  * or when there is nothing yet and it ends like an archive (`./backup.tar.zst`); else it is a folder, which is made when
  * only the last part of it is missing.
  *
@@ -54,7 +54,7 @@ export class LocalBackend implements Backend {
     }
     const madeFolder = place.file === undefined && (await makeFolder(place.folder));
     try {
-      await this.#refuseExisting(place, id);
+      await refuseExisting(place, id);
       const location = join(place.folder, name);
       const partial = `${location}.${randomBytes(4).toString('hex')}.partial`;
       const size = await writeNewFile(partial, bytes, signal);
@@ -66,10 +66,37 @@ export class LocalBackend implements Backend {
         throw error;
       }
       await syncFolder(place.folder);
-      return { id, location, size, state: 'complete' };
+      return { id, layout: 'archive', location, size, state: 'complete' };
     } catch (error) {
       // Only when it is empty: another writer may be using it by now.
       if (madeFolder) await rmdir(place.folder).catch(() => {});
+      throw error;
+    }
+  }
+
+  async writeTree(
+    id: string,
+    cluster: string,
+    entries: AsyncIterable<Entry>,
+    signal?: AbortSignal,
+  ): Promise<WrittenSnapshot> {
+    const name = folderName(cluster);
+    const clusterFolder = join(this.#path, name);
+    const parent = join(clusterFolder, BACKUP_FOLDER);
+    const location = join(parent, id);
+    const made: string[] = [];
+    try {
+      for (const [folder, mode] of [[this.#path], [clusterFolder, 0o700], [parent, 0o700]] as const) {
+        if (!(await makeFolder(folder, mode))) continue;
+        made.unshift(folder);
+        await syncFolder(dirname(folder));
+      }
+      await refuseExisting({ folder: this.#path }, id);
+      if ((await kindOf(location)) !== 'missing') throw snapshotExists(location);
+      const size = await writeLocalTree(parent, id, entries, signal);
+      return { id, cluster: name, layout: 'tree', location, size, state: 'complete' };
+    } catch (error) {
+      for (const folder of made) await rmdir(folder).catch(() => {});
       throw error;
     }
   }
@@ -80,19 +107,15 @@ export class LocalBackend implements Backend {
 
   async find(selector: string): Promise<StoredSnapshot> {
     const place = await this.#locate();
-    return selectSnapshot(await this.#list(place), selector, this.#path);
+    return findSnapshot((wanted) => this.#list(place, wanted), selector, this.#path);
   }
 
-  async *read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes {
-    const { location } = snapshot;
-    const stream = createReadStream(location, { highWaterMark: READ_SIZE });
-    try {
-      yield* untilAborted(stream, signal);
-    } catch (error) {
-      throw codeOf(error) === '' ? error : fileError('read', location, error);
-    } finally {
-      stream.destroy();
-    }
+  read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes {
+    return readPieces(snapshot.location, signal);
+  }
+
+  readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry> {
+    return readLocalTree(snapshot.location, signal);
   }
 
   async #locate(): Promise<Place> {
@@ -101,20 +124,32 @@ export class LocalBackend implements Backend {
     return isFile ? { folder: dirname(this.#path), file: basename(this.#path) } : { folder: this.#path };
   }
 
-  async #list(place: Place): Promise<StoredSnapshot[]> {
-    const names = await readdir(place.folder).catch(failTo('read', place.folder));
-    const found = await Promise.all(names.map((name) => describeFile(place, name)));
-    return sortSnapshots(found.filter((snapshot) => snapshot !== undefined));
+  async #list(place: Place, selector?: string): Promise<StoredSnapshot[]> {
+    const archives = await listArchives(place);
+    if (place.file !== undefined) return archives;
+    const clusters = await listClusterNames(place.folder);
+    const folders = await Promise.all([
+      // The path itself may be the folder of one cluster.
+      listLocalTrees(join(place.folder, BACKUP_FOLDER), basename(resolve(place.folder))),
+      ...clusters.map((cluster) => listLocalTrees(join(place.folder, cluster, BACKUP_FOLDER), cluster)),
+    ]);
+    const trees = await lookIntoTrees(folders.flat(), selector, describeLocalTree);
+    return sortSnapshots([...archives, ...trees]);
   }
+}
 
-  /** Speaks up before a long export begins; {@link placeFile} is what holds when two writers race. */
-  async #refuseExisting(place: Place, id: string): Promise<void> {
-    const snapshots = await this.#list(place);
-    const existing = snapshots.find(
-      (snapshot) => snapshot.state === 'complete' && (place.file !== undefined || snapshot.id === id),
-    );
-    if (existing !== undefined) throw snapshotExists(existing.location);
-  }
+async function listArchives(place: Place): Promise<StoredSnapshot[]> {
+  const names = await readdir(place.folder).catch(failTo('read', place.folder));
+  const found = await Promise.all(names.map((name) => describeFile(place, name)));
+  return sortSnapshots(found.filter((snapshot) => snapshot !== undefined));
+}
+
+/** Speaks up before a long export begins; {@link placeFile} is what holds when two writers race. */
+async function refuseExisting(place: Place, id: string): Promise<void> {
+  const existing = (await listArchives(place)).find(
+    (snapshot) => snapshot.state === 'complete' && (place.file !== undefined || snapshot.id === id),
+  );
+  if (existing !== undefined) throw snapshotExists(existing.location);
 }
 
 async function setTime(path: string, id: string): Promise<void> {
@@ -137,6 +172,7 @@ async function describeFile(place: Place, name: string): Promise<StoredSnapshot 
   if (stats === undefined || !stats.isFile()) return undefined;
   return {
     id: parsed?.id ?? snapshotId(stats.mtime),
+    layout: 'archive',
     location,
     size: stats.size,
     state: finalName === undefined ? 'complete' : 'unfinished',
@@ -153,9 +189,9 @@ async function kindOf(path: string): Promise<'file' | 'folder' | 'missing'> {
 }
 
 /** Makes the folder when only it is missing, not those above it: a typo must not grow a tree. */
-async function makeFolder(folder: string): Promise<boolean> {
+async function makeFolder(folder: string, mode?: number): Promise<boolean> {
   try {
-    await mkdir(folder);
+    await mkdir(folder, { mode });
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;

@@ -6,6 +6,7 @@ import { LocalBackend } from './local.ts';
 import { S3Backend } from './s3.ts';
 import type { S3Options } from './s3-connect.ts';
 import { archiveSuffixOf } from './selector.ts';
+import { refuseTreePath } from './trees.ts';
 
 /** Where snapshots are kept, and what each kind of place needs to know besides. */
 export interface OpenBackendOptions extends S3Options, ArtifactOptions {
@@ -50,6 +51,7 @@ export function openBackend(options: OpenBackendOptions): Backend {
       { hint: `Remove it, or set backend to ${only}.` },
     );
   }
+  if (backend !== 'artifact') refuseTreePath(path);
   switch (backend) {
     case 's3':
       return new S3Backend(path, options);

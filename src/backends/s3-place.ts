@@ -1,7 +1,8 @@
 import { TransshipError } from '../errors.ts';
 import { archiveSuffixOf, FILE_BASE, parseSnapshotFileName, snapshotFileName } from './selector.ts';
+import { BACKUP_FOLDER } from './trees.ts';
 
-/** Where in S3 snapshots are: objects `<prefix>transship-<id><suffix>`. */
+/** Where in S3 snapshots are: objects `<prefix>transship-<id><suffix>` and `<prefix><cluster>/backup/<id>/…`. */
 export interface S3Place {
   readonly bucket: string;
   /** Empty, or ending in `/`. */
@@ -43,6 +44,16 @@ export function idOfKey(place: S3Place, key: string): string | undefined {
   if (!key.startsWith(place.prefix)) return undefined;
   const parsed = parseSnapshotFileName(key.slice(place.prefix.length));
   return parsed?.base === FILE_BASE ? parsed.id : undefined;
+}
+
+/** What the keys of a cluster's trees begin with, before their ids. */
+export function treesBeginWith(place: S3Place, cluster: string): string {
+  return `${place.prefix}${cluster}/${BACKUP_FOLDER}/`;
+}
+
+/** The name of the folder that the place itself is. */
+export function lastNameOf({ bucket, prefix }: S3Place): string {
+  return prefix.split('/').at(-2) ?? bucket;
 }
 
 /** The address of a key, as a user types it. */

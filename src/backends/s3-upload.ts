@@ -34,12 +34,7 @@ export async function uploadObject(
   bytes: Bytes,
   signal?: AbortSignal,
 ): Promise<number> {
-  const target: Target = {
-    connection,
-    attempt: { place, key, action: 's3:PutObject', endpoint: connection.endpoint },
-    object: { Bucket: place.bucket, Key: key },
-    mark: randomUUID(),
-  };
+  const target = createTarget(connection, place, key);
   const stop = new AbortController();
   const whenStopped = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
   const memory = createPartMemory();
@@ -58,18 +53,40 @@ export async function uploadObject(
   }
 }
 
-async function putWhole(target: Target, body: Buffer): Promise<void> {
+/**
+ * Stores bytes as one object by one request, never over an existing one.
+ *
+ * @param signal - ends also the request itself; whether it was carried out is not known then
+ * @throws TransshipError `SNAPSHOT_EXISTS`, `CANCELLED`, `BACKEND`
+ */
+export async function putObject(
+  connection: S3Connection,
+  place: S3Place,
+  key: string,
+  body: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  await putWhole(createTarget(connection, place, key), body, signal);
+}
+
+function createTarget(connection: S3Connection, place: S3Place, key: string): Target {
+  return {
+    connection,
+    attempt: { place, key, action: 's3:PutObject', endpoint: connection.endpoint },
+    object: { Bucket: place.bucket, Key: key },
+    mark: randomUUID(),
+  };
+}
+
+async function putWhole(target: Target, body: Uint8Array, signal?: AbortSignal): Promise<void> {
   const { client, sdk } = target.connection;
-  await commit(target, () =>
-    client.send(
-      new sdk.PutObjectCommand({
-        ...target.object,
-        Body: body,
-        Metadata: { [MARK]: target.mark },
-        IfNoneMatch: '*',
-      }),
-    ),
-  );
+  const request = new sdk.PutObjectCommand({
+    ...target.object,
+    Body: body,
+    Metadata: { [MARK]: target.mark },
+    IfNoneMatch: '*',
+  });
+  await commit(target, () => client.send(request, signal === undefined ? {} : { abortSignal: signal }), signal);
 }
 
 interface Source {
@@ -172,10 +189,11 @@ async function sendParts(
  * Sends the request that makes the object visible. When its answer is lost, the library sends it again, and then meets
  * the object it made itself: the mark tells that from another writer's.
  */
-async function commit(target: Target, send: () => Promise<unknown>): Promise<void> {
+async function commit(target: Target, send: () => Promise<unknown>, signal?: AbortSignal): Promise<void> {
   try {
     await send();
   } catch (error) {
+    if (signal?.aborted) throw cancelledBy(signal);
     const existing = await findMark(target);
     if (existing === target.mark) return;
     // Without the right to look, a failed condition says enough: the object is there.

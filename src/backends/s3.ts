@@ -1,23 +1,19 @@
+import type { Entry } from '../archive/entry.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
-import type { ListMultipartUploadsCommandOutput } from './lazy/s3-sdk.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-connect.ts';
 import { type DownloadLimits, downloadLimits, downloadObject } from './s3-download.ts';
-import { isDeniedOrUnknown, type S3Attempt, s3Error } from './s3-errors.ts';
-import {
-  addressOf,
-  idOfKey,
-  keyOfAddress,
-  keysBeginWith,
-  parseS3Place,
-  type S3Place,
-  snapshotKey,
-} from './s3-place.ts';
+import { isDeniedOrUnknown } from './s3-errors.ts';
+import { archivesAmong, listObjects, listUploads } from './s3-list.ts';
+import { addressOf, keyOfAddress, parseS3Place, type S3Place, snapshotKey, treesBeginWith } from './s3-place.ts';
+import { listS3Trees, readS3Tree, writeS3Tree } from './s3-tree.ts';
 import { uploadObject } from './s3-upload.ts';
-import { FILE_BASE, selectSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
+import { FILE_BASE, findSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
+import { folderName } from './trees.ts';
 
 /**
- * Keeps snapshots as objects `<prefix>/transship-<id><suffix>` of an S3 bucket. An unfinished snapshot is a multipart
- * upload that was neither completed nor aborted.
+ * Keeps snapshots as objects of an S3 bucket: an archive as `<prefix>/transship-<id><suffix>`, a tree as
+ * `<prefix>/<cluster>/backup/<id>/…`. Unfinished are an archive whose multipart upload was neither completed nor aborted,
+ * and a tree without a manifest.
  */
 export class S3Backend implements Backend {
   readonly name = 's3';
@@ -38,24 +34,35 @@ export class S3Backend implements Backend {
 
   async write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot> {
     const connection = await this.#connect();
-    await this.#refuseExisting(connection, id);
+    await this.#refuseArchive(connection, id);
     const key = snapshotKey(this.#place, id, suffix);
     const size = await uploadObject(connection, this.#place, key, bytes, signal);
-    return { id, location: addressOf(this.#place, key), size, state: 'complete' };
+    return { id, layout: 'archive', location: addressOf(this.#place, key), size, state: 'complete' };
+  }
+
+  async writeTree(
+    id: string,
+    cluster: string,
+    entries: AsyncIterable<Entry>,
+    signal?: AbortSignal,
+  ): Promise<WrittenSnapshot> {
+    const connection = await this.#connect();
+    const place = this.#place;
+    const name = folderName(cluster);
+    const key = `${treesBeginWith(place, name)}${id}`;
+    const target = { connection, place, prefix: `${key}/` };
+    const location = addressOf(place, key);
+    await Promise.all([this.#refuseArchive(connection, id), refuseObjects(connection, place, target.prefix, location)]);
+    const size = await writeS3Tree(target, entries, signal);
+    return { id, cluster: name, layout: 'tree', location, size, state: 'complete' };
   }
 
   async list(): Promise<StoredSnapshot[]> {
-    const connection = await this.#connect();
-    const start = keysBeginWith(this.#place);
-    const [complete, unfinished] = await Promise.all([
-      this.#listObjects(connection, start),
-      this.#listUploads(connection, start),
-    ]);
-    return sortSnapshots([...complete, ...unfinished]);
+    return this.#list();
   }
 
   async find(selector: string): Promise<StoredSnapshot> {
-    return selectSnapshot(await this.list(), selector, addressOf(this.#place));
+    return findSnapshot((wanted) => this.#list(wanted), selector, addressOf(this.#place));
   }
 
   async *read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes {
@@ -64,65 +71,47 @@ export class S3Backend implements Backend {
     yield* downloadObject(connection, this.#place, key, snapshot.size, signal, this.#limits);
   }
 
+  async *readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry> {
+    const prefix = `${keyOfAddress(this.#place, snapshot.location)}/`;
+    const connection = await this.#connect();
+    yield* readS3Tree({ connection, place: this.#place, prefix }, this.#limits, signal);
+  }
+
   #connect(): Promise<S3Connection> {
     this.#connection ??= connectS3(this.#options);
     return this.#connection;
   }
 
+  async #list(selector?: string): Promise<StoredSnapshot[]> {
+    const connection = await this.#connect();
+    const [{ objects, folders }, unfinished] = await Promise.all([
+      listObjects(connection, this.#place, this.#place.prefix, '/'),
+      listUploads(connection, this.#place),
+    ]);
+    const trees = await listS3Trees(connection, this.#place, folders, selector);
+    return sortSnapshots([...archivesAmong(this.#place, objects), ...unfinished, ...trees]);
+  }
+
   /** Speaks up before a long export begins; the conditional write at its end is what holds when two writers race. */
-  async #refuseExisting(connection: S3Connection, id: string): Promise<void> {
-    const start = `${this.#place.prefix}${snapshotFileName(FILE_BASE, id, '')}`;
-    try {
-      const [existing] = await this.#listObjects(connection, start);
-      if (existing !== undefined) throw snapshotExists(existing.location);
-    } catch (error) {
-      // Credentials that may only write are good practice.
-      if (!isDeniedOrUnknown(causeOf(error))) throw error;
-    }
+  async #refuseArchive(connection: S3Connection, id: string): Promise<void> {
+    await refuseObjects(connection, this.#place, `${this.#place.prefix}${snapshotFileName(FILE_BASE, id, '')}`);
   }
+}
 
-  async #listObjects({ client, sdk, endpoint }: S3Connection, start: string): Promise<StoredSnapshot[]> {
-    const request = { Bucket: this.#place.bucket, Prefix: start };
-    const found: StoredSnapshot[] = [];
-    try {
-      for await (const page of sdk.paginateListObjectsV2({ client }, request)) {
-        for (const { Key = '', Size = 0 } of page.Contents ?? []) {
-          const id = idOfKey(this.#place, Key);
-          if (id !== undefined)
-            found.push({ id, location: addressOf(this.#place, Key), size: Size, state: 'complete' });
-        }
-      }
-    } catch (error) {
-      throw s3Error(error, this.#attempt('s3:ListBucket', endpoint));
-    }
-    return found;
-  }
-
-  async #listUploads({ client, sdk, endpoint }: S3Connection, start: string): Promise<StoredSnapshot[]> {
-    const found: StoredSnapshot[] = [];
-    let next: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
-    try {
-      while (next !== undefined) {
-        const request = new sdk.ListMultipartUploadsCommand({ Bucket: this.#place.bucket, Prefix: start, ...next });
-        const page: ListMultipartUploadsCommandOutput = await client.send(request);
-        for (const { Key = '' } of page.Uploads ?? []) {
-          const id = idOfKey(this.#place, Key);
-          if (id !== undefined) found.push({ id, location: addressOf(this.#place, Key), size: 0, state: 'unfinished' });
-        }
-        next =
-          page.IsTruncated === true
-            ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
-            : undefined;
-      }
-    } catch (error) {
-      // Not every service knows this request, and few credentials may send it: what is complete is known without it.
-      if (!isDeniedOrUnknown(error)) throw s3Error(error, this.#attempt('s3:ListBucketMultipartUploads', endpoint));
-    }
-    return found;
-  }
-
-  #attempt(action: S3Attempt['action'], endpoint: string | undefined): S3Attempt {
-    return { place: this.#place, action, endpoint };
+/** @param location - what is told to be there; the object found when left out */
+async function refuseObjects(
+  connection: S3Connection,
+  place: S3Place,
+  start: string,
+  location?: string,
+): Promise<void> {
+  try {
+    const { objects } = await listObjects(connection, place, start);
+    const existing = location === undefined ? archivesAmong(place, objects)[0]?.location : objects[0] && location;
+    if (existing !== undefined) throw snapshotExists(existing);
+  } catch (error) {
+    // Credentials that may only write are good practice.
+    if (!isDeniedOrUnknown(causeOf(error))) throw error;
   }
 }
 

@@ -44,13 +44,31 @@ export function sortSnapshots(snapshots: readonly StoredSnapshot[]): StoredSnaps
 }
 
 /**
+ * Finds the snapshot that `selector` asks for.
+ *
+ * @param list - lists what there is; may leave out what a selector that it is given does not need
+ * @throws TransshipError as {@link selectSnapshot} does
+ */
+export async function findSnapshot(
+  list: (selector?: string) => Promise<StoredSnapshot[]>,
+  selector: string,
+  place: string,
+): Promise<StoredSnapshot> {
+  const few = await list(selector);
+  const isThere = few.some(({ id, state }) => state === 'complete' && (selector === 'latest' || id === selector));
+  // What there is instead takes all.
+  return selectSnapshot(isThere ? few : await list(), selector, place);
+}
+
+/**
  * Chooses the snapshot that `selector` asks for.
  *
  * @param selector - an id or `latest`, which is the newest complete one
  * @param place - where the snapshots are, for messages
  * @throws TransshipError `INPUT` when `selector` is neither
  * @throws TransshipError `SNAPSHOT_NOT_FOUND` naming what there is instead
- * @throws TransshipError `BACKEND` when two archives have the id
+ * @throws TransshipError `INPUT` when trees of several clusters could be meant
+ * @throws TransshipError `BACKEND` when two snapshots have the id
  */
 export function selectSnapshot(snapshots: readonly StoredSnapshot[], selector: string, place: string): StoredSnapshot {
   if (selector !== 'latest' && parseSnapshotId(selector) === undefined) {
@@ -61,19 +79,30 @@ export function selectSnapshot(snapshots: readonly StoredSnapshot[], selector: s
   }
   const sorted = sortSnapshots(snapshots);
   const complete = sorted.filter(({ state }) => state === 'complete');
-  const id = selector === 'latest' ? complete[0]?.id : selector;
-  const [found, second] = complete.filter((snapshot) => snapshot.id === id);
+  const meant = selector === 'latest' ? complete : complete.filter(({ id }) => id === selector);
+  const clusters = new Set(meant.flatMap(({ cluster }) => cluster ?? []));
+  if (clusters.size > 1) throw severalClusters([...clusters].sort(), selector, place);
+  const [found, second] = meant.filter(({ id }) => id === meant[0]?.id);
   if (found === undefined) throw notFound(sorted, selector, place);
   if (second !== undefined) {
     throw new TransshipError(
       'BACKEND',
-      `Two archives have the id ${found.id}: ${found.location} and ${second.location}.`,
+      `Two snapshots have the id ${found.id}: ${found.location} and ${second.location}.`,
       {
         hint: 'Remove the wrong one, or move it to another place.',
       },
     );
   }
   return found;
+}
+
+function severalClusters(clusters: readonly string[], selector: string, place: string): TransshipError {
+  const what = selector === 'latest' ? 'snapshots' : `a snapshot ${selector} each`;
+  return new TransshipError(
+    'INPUT',
+    `${place} has ${what} of ${clusters.length} clusters: ${nameSome(clusters, 'more')}.`,
+    { hint: `Choose one by its folder: give ${place.replace(/[\\/]+$/, '')}/${clusters[0]} as path, for example.` },
+  );
 }
 
 /** The error for a snapshot that is already there. */
@@ -105,11 +134,11 @@ function instead(complete: readonly string[], unfinished: readonly string[]): st
   return unfinished.length > 0 ? `There is only what interrupted exports left: ${nameSome(unfinished)}.` : '';
 }
 
-function nameSome(ids: readonly string[]): string {
+function nameSome(ids: readonly string[], others = 'older'): string {
   const distinct = [...new Set(ids)];
   const rest = distinct.length - NAMED;
   const named = distinct.slice(0, NAMED).join(', ');
-  return rest > 0 ? `${named} and ${rest} older` : named;
+  return rest > 0 ? `${named} and ${rest} ${others}` : named;
 }
 
 function compare(a: string, b: string): number {

@@ -47,6 +47,7 @@ describe('writing', () => {
     const page = `${process.env.GITHUB_SERVER_URL}/octo-org/shop/actions/runs/17/artifacts/${artifact?.id}`;
     expect(written).toEqual({
       id: ID,
+      layout: 'archive',
       location: page,
       artifactUrl: page,
       artifactId: artifact?.id,

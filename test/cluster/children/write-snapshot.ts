@@ -3,11 +3,15 @@
  * snapshot that is written is said too.
  */
 import { randomBytes } from 'node:crypto';
+import { type Entry, entryOf } from '../../../src/archive/entry.ts';
+import { writeTree } from '../../../src/archive/tree.ts';
 import { type OpenBackendOptions, openBackend } from '../../../src/backends/open.ts';
 
 export interface WriteOrder {
   readonly options: OpenBackendOptions;
   readonly id: string;
+  /** As what to write it; an archive when left out. A tree has a file for each MiB, of a cluster `stage`. */
+  readonly layout?: 'tree';
   /** How many MiB to give before waiting; without end when left out. */
   readonly mebibytes: number;
   /** End after them instead of waiting. */
@@ -21,7 +25,15 @@ async function* giveBytes({ mebibytes, finish }: WriteOrder): AsyncGenerator<Uin
   await new Promise(() => {});
 }
 
+async function* giveEntries(order: WriteOrder): AsyncGenerator<Entry> {
+  yield entryOf('_snapshot.json', '{}');
+  let given = 0;
+  for await (const bytes of giveBytes(order)) yield entryOf(`shop/file-${++given}.json`, bytes);
+}
+
 process.once('message', async (order: WriteOrder) => {
-  await openBackend(order.options).write(order.id, '.tar.zst', giveBytes(order));
+  const backend = openBackend(order.options);
+  if (order.layout === 'tree') await backend.writeTree(order.id, 'stage', writeTree(giveEntries(order)).entries);
+  else await backend.write(order.id, '.tar.zst', giveBytes(order));
   process.send?.('written');
 });

@@ -31,6 +31,12 @@ describe('the index', () => {
     expect(parseIndex(formatIndex([]))).toEqual({ files: [], counts: { files: 0, bytes: 0 } });
   });
 
+  it('of a tree has no offsets', () => {
+    const bare = files.map(({ offset: _offset, ...file }) => file);
+    expect(formatIndex(bare)).not.toContain('offset');
+    expect(parseIndex(formatIndex(bare)).files).toEqual(bare);
+  });
+
   it('has a file a line', () => {
     expect(formatIndex(files).split('\n')[1]).toBe(`{"path":"a.json","size":3,"sha256":"${abc.sha256}","offset":0},`);
   });

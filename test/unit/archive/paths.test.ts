@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createPathGuard, pathProblem } from '../../../src/archive/paths.ts';
+import { createPathGuard, pathProblem, treePathProblem } from '../../../src/archive/paths.ts';
 
 describe('a path in an archive', () => {
   it.each([
@@ -55,4 +55,19 @@ describe('a path in an archive', () => {
     folderFirst('a/b/c/d');
     expect(() => folderFirst('a/b')).toThrow('The path "a/b" is a file and a folder.');
   });
+});
+
+describe('a path in a tree', () => {
+  it.each(['a/b.json', '_releases/shop/web/1.json', `${'n'.repeat(255)}/a`, '..a/b', '.hidden'])('may be %j', (path) =>
+    expect(treePathProblem(path)).toBeUndefined(),
+  );
+
+  it.each([
+    ['rbac:admin', 'has a :, which not every file system takes'],
+    ['a/b?.json', 'has a ?, which not every file system takes'],
+    ['a./b', 'has a name that ends in a blank or dot, which not every file system takes'],
+    ['a/b ', 'has a name that ends in a blank or dot, which not every file system takes'],
+    [`a/${'ü'.repeat(128)}`, 'has a name longer than 255 bytes'],
+    ['../a', 'leads out of the archive'],
+  ])('may not be %j', (path, problem) => expect(treePathProblem(path)).toBe(problem));
 });

@@ -188,9 +188,9 @@ describe('a damaged archive', () => {
 
   it('is told when index or manifest are not there or not last', async () => {
     const noManifest = await errorOf(read(await edited((content) => content.delete('manifest'))));
-    expect(noManifest.message).toBe('The archive is not complete: it has no manifest after _index.json.');
+    expect(noManifest.message).toBe('The snapshot is not complete: it has no manifest after _index.json.');
     const noIndex = await errorOf(read(await edited((content) => content.delete('_index.json'))));
-    expect(noIndex.message).toBe('The archive is not complete: it has no _index.json after shop/b.json.');
+    expect(noIndex.message).toBe('The snapshot is not complete: it has no _index.json after shop/b.json.');
     const after = await errorOf(read(await edited((content) => content.set('z.json', Buffer.alloc(0)))));
     expect(after.message).toBe('z.json follows the manifest, which must be the last file.');
     const swapped = await edited((content) => {
@@ -208,6 +208,6 @@ describe('a damaged archive', () => {
     writeFileSync(join(folder, 'f'), 'x');
     const { code, message } = await errorOf(read(await run('tar', ['-cf', '-', '-C', folder, 'f'])));
     expect(code).toBe('ARCHIVE_DAMAGED');
-    expect(message).toBe('The archive is not complete: it has no _index.json after f.');
+    expect(message).toBe('The snapshot is not complete: it has no _index.json after f.');
   });
 });

@@ -5,7 +5,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Entry } from '../../../src/archive/entry.ts';
-import { type SpoolOptions, spoolArchive } from '../../../src/archive/spool.ts';
+import { type SpoolOptions, spoolArchive, spoolEntries } from '../../../src/archive/spool.ts';
+import { writeTree } from '../../../src/archive/tree.ts';
 import { writeArchive } from '../../../src/archive/write.ts';
 import { TransshipError } from '../../../src/errors.ts';
 import {
@@ -79,7 +80,7 @@ describe('a spooled archive', () => {
     const archive = await spool((await stored()).bytes);
     expect(archive.has('shop/a.json')).toBe(true);
     expect(archive.has('shop/b.json')).toBe(false);
-    expect((await errorOf(archive.read('shop/b.json'))).message).toBe('The archive has no shop/b.json.');
+    expect((await errorOf(archive.read('shop/b.json'))).message).toBe('The snapshot has no shop/b.json.');
   });
 
   it('is kept in a file that only this user can read', async () => {
@@ -121,6 +122,42 @@ describe('a spooled archive', () => {
   });
 });
 
+describe('a spooled tree', () => {
+  /** As a backend gives it: all of a tree's files, `_index.json` and `manifest` last. */
+  const tree = () => writeTree(entriesOf(files));
+
+  it('gives its files like an archive, and says what was stored', async () => {
+    const { entries, summary } = tree();
+    const spooled = await spoolEntries(entries, { directory: temporaryFolder() });
+    onTestFinished(() => spooled.close());
+    expect(spooled.paths()).toEqual(Object.keys(files));
+    expectSameBytes(await spooled.read('disk.img'), disk);
+    expect((await spooled.read('_snapshot.json')).toString()).toBe('{}');
+    const { digest, size, files: count, bytes } = spooled;
+    expect({ digest, size, files: count, bytes }).toEqual(summary());
+  });
+
+  it('is refused with another digest than the expected one', async () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const { entries, summary } = tree();
+    expect((await errorOf(spoolEntries(entries, { directory: temporaryFolder(), digest }))).message).toBe(
+      `The snapshot is not the expected one: its digest is ${summary().digest}, expected is ${digest}.`,
+    );
+  });
+
+  it('is refused when it is damaged, leaving no file', async () => {
+    const directory = temporaryFolder();
+    async function* withoutOne() {
+      for await (const entry of tree().entries) if (entry.path !== 'z.json') yield entry;
+    }
+    expect(await errorOf(spoolEntries(withoutOne(), { directory }))).toMatchObject({
+      code: 'ARCHIVE_DAMAGED',
+      message: 'z.json is missing: _index.json names it. 1 more differ.',
+    });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
 describe('spooling', () => {
   it('refuses an archive with another digest than the expected one', async () => {
     const { bytes, summary } = await stored();
@@ -128,7 +165,7 @@ describe('spooling', () => {
     const { code, message } = await errorOf(spool(bytes, { digest }));
     expect(code).toBe('ARCHIVE_DAMAGED');
     expect(message).toBe(
-      `The archive is not the expected one: its digest is ${summary.digest}, expected is ${digest}.`,
+      `The snapshot is not the expected one: its digest is ${summary.digest}, expected is ${digest}.`,
     );
   });
 
@@ -155,7 +192,7 @@ describe('spooling', () => {
     const openFile = () => open('/dev/full', 'r+');
     const { code, message, hint } = await errorOf(spool((await stored()).bytes, { directory, openFile }));
     expect(code).toBe('BACKEND');
-    expect(message).toBe(`There is no room left in ${directory} to unpack the archive.`);
+    expect(message).toBe(`There is no room left in ${directory} to unpack the snapshot.`);
     expect(hint).toContain('free some');
   });
 

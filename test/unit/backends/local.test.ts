@@ -23,6 +23,7 @@ describe('a folder', () => {
     const written = await new LocalBackend(folder).write(ID, '.tar.zst', bytesOf('hello'));
     expect(written).toEqual({
       id: ID,
+      layout: 'archive',
       location: join(folder, `transship-${ID}.tar.zst`),
       size: 5,
       state: 'complete',
@@ -69,7 +70,13 @@ describe('a folder', () => {
     }
     await mkdir(join(folder, 'transship-26-01-01_00-00-00.tar'));
     expect(await new LocalBackend(folder).list()).toEqual([
-      { id: ID, location: join(folder, `transship-${ID}.tar.zst.0123abcd.partial`), size: 4, state: 'unfinished' },
+      {
+        id: ID,
+        layout: 'archive',
+        location: join(folder, `transship-${ID}.tar.zst.0123abcd.partial`),
+        size: 4,
+        state: 'unfinished',
+      },
     ]);
   });
 
@@ -88,7 +95,13 @@ describe('a file', () => {
     const backend = new LocalBackend(path);
     expect(await backend.write(ID, '.tar.zst', bytesOf('hello'))).toMatchObject({ id: ID, location: path });
     expect(await readdir(folder)).toEqual(['backup.tar.zst']);
-    expect(await backend.find(ID)).toEqual({ id: ID, location: path, size: 5, state: 'complete' });
+    expect(await backend.find(ID)).toEqual({
+      id: ID,
+      layout: 'archive',
+      location: path,
+      size: 5,
+      state: 'complete',
+    });
   });
 
   it('is found under any name once it is there', async () => {

@@ -33,6 +33,14 @@ describe('a bad combination', () => {
     ],
     [{ path: 's3://b', retentionDays: 3 }, 'retention-days: 3 is only for backend artifact, and here it is s3.'],
     [{ backend: 'local', path: 's3://backups' }, 'path: "s3://backups" is not a folder or file, and backend is local.'],
+    [
+      { path: './s/stage/backup/26-01-31_12-00-00/' },
+      'path: "./s/stage/backup/26-01-31_12-00-00/" is the folder of one snapshot, not the place it is in.',
+    ],
+    [
+      { path: 's3://b/stage/backup/26-01-31_12-00-00' },
+      'path: "s3://b/stage/backup/26-01-31_12-00-00" is the folder of one snapshot, not the place it is in.',
+    ],
     [{ backend: 'local', path: '' }, 'path: "" is not a folder or file, and backend is local.'],
     [{ backend: 's3', path: './s' }, 'path: "./s" is not a place in S3. Give s3://bucket or s3://bucket/prefix.'],
     [

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { addressOf, idOfKey, keyOfAddress, parseS3Place, snapshotKey } from '../../../src/backends/s3-place.ts';
+import {
+  addressOf,
+  idOfKey,
+  keyOfAddress,
+  lastNameOf,
+  parseS3Place,
+  snapshotKey,
+  treesBeginWith,
+} from '../../../src/backends/s3-place.ts';
 
 describe('a place in S3', () => {
   it.each([
@@ -47,6 +55,14 @@ describe('a place in S3', () => {
     'transship-26-01-31_12-00-00.tar.zst',
   ])('takes no notice of an object %s', (key) => {
     expect(idOfKey(parseS3Place('s3://backups/a'), key)).toBeUndefined();
+  });
+
+  it.each([
+    ['s3://backups', 'stage/backup/', 'backups'],
+    ['s3://backups/a/b/', 'a/b/stage/backup/', 'b'],
+  ])('%s keeps the trees of a cluster under %s, and is called %s itself', (path, start, name) => {
+    expect(treesBeginWith(parseS3Place(path), 'stage')).toBe(start);
+    expect(lastNameOf(parseS3Place(path))).toBe(name);
   });
 
   it('does not read an address in another bucket', () => {

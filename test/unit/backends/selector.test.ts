@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { StoredSnapshot } from '../../../src/backends/backend.ts';
 import {
   archiveSuffixOf,
+  findSnapshot,
   parseSnapshotFileName,
   selectSnapshot,
   snapshotFileName,
@@ -111,8 +112,39 @@ describe('selecting', () => {
     expect(() => selectSnapshot(twice, 'latest', './s')).toThrow(
       expect.objectContaining({
         code: 'BACKEND',
-        message: 'Two archives have the id 26-01-01_00-00-00: a.tar.gz and a.tar.zst.',
+        message: 'Two snapshots have the id 26-01-01_00-00-00: a.tar.gz and a.tar.zst.',
       }),
+    );
+  });
+
+  it('takes the newest of archives and the trees of one cluster together', () => {
+    expect(selectSnapshot([older, tree(newer.id, 'stage')], 'latest', './s').layout).toBe('tree');
+    expect(selectSnapshot([newer, tree(older.id, 'stage')], 'latest', './s')).toBe(newer);
+  });
+
+  it('does not guess between clusters, and says how to choose', () => {
+    const trees = [tree(older.id, 'stage'), tree(newer.id, 'prod'), tree(newer.id, 'dev')];
+    expect(() => selectSnapshot(trees, 'latest', './s/')).toThrow(
+      expect.objectContaining({
+        code: 'INPUT',
+        message: './s/ has snapshots of 3 clusters: dev, prod, stage.',
+        hint: 'Choose one by its folder: give ./s/dev as path, for example.',
+      }),
+    );
+    expect(() => selectSnapshot(trees, newer.id, './s')).toThrow(
+      expect.objectContaining({ message: `./s has a snapshot ${newer.id} each of 2 clusters: dev, prod.` }),
+    );
+    expect(selectSnapshot(trees, older.id, './s').cluster).toBe('stage');
+  });
+
+  it('is not confused by what an interrupted export of another cluster left', () => {
+    const snapshots = [tree(older.id, 'stage'), { ...tree(newer.id, 'prod'), state: 'unfinished' as const }];
+    expect(selectSnapshot(snapshots, 'latest', './s').cluster).toBe('stage');
+  });
+
+  it('does not guess between an archive and a tree of one id', () => {
+    expect(() => selectSnapshot([older, { ...tree(older.id, 'stage'), location: 'z' }], older.id, './s')).toThrow(
+      `Two snapshots have the id ${older.id}: ${older.location} and z.`,
     );
   });
 
@@ -126,6 +158,23 @@ describe('selecting', () => {
   });
 });
 
+describe('finding', () => {
+  it('lists only what the selector needs', async () => {
+    const list = vi.fn(async () => [stored('26-01-01_00-00-00')]);
+    expect((await findSnapshot(list, '26-01-01_00-00-00', './s')).id).toBe('26-01-01_00-00-00');
+    expect(list.mock.calls).toEqual([['26-01-01_00-00-00']]);
+  });
+
+  it('lists all to say what there is instead', async () => {
+    const list = async (selector?: string) => (selector === undefined ? [stored('26-01-01_00-00-00')] : []);
+    await expect(findSnapshot(list, '25-01-01_00-00-00', './s')).rejects.toThrow('There is 26-01-01_00-00-00.');
+  });
+});
+
+function tree(id: string, cluster: string): StoredSnapshot {
+  return { ...stored(id), layout: 'tree', cluster };
+}
+
 function stored(id: string, state: StoredSnapshot['state'] = 'complete'): StoredSnapshot {
-  return { id, state, location: id, size: 1 };
+  return { id, layout: 'archive', state, location: id, size: 1 };
 }

@@ -1,0 +1,54 @@
+import { TransshipError } from '../errors.ts';
+import {
+  digestBody,
+  formatIndex,
+  formatManifest,
+  INDEX_PATH,
+  type IndexedFile,
+  MANIFEST_PATH,
+  MAX_INDEX_BYTES,
+} from './digests.ts';
+import { type Entry, entryOf } from './entry.ts';
+
+/**
+ * The entries, followed by `_index.json` and `manifest` of all that went before. Digests are taken as bodies pass: one
+ * that is a stream must have been read to its end before the next entry is asked for.
+ *
+ * @param totals - counts the entries that were given, and their bytes
+ * @param spanOf - how many bytes an entry takes where one stands behind the other; only then does the index say where
+ *   each starts
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for an entry that is one of those that are added, and for too many
+ */
+export async function* digestEntries(
+  entries: AsyncIterable<Entry>,
+  totals: { files: number; bytes: number },
+  spanOf?: (path: string, size: number) => number,
+): AsyncGenerator<Entry> {
+  const files: IndexedFile[] = [];
+  const manifest: [string, string][] = [];
+  let offset = 0;
+  for await (const { path, size, body } of entries) {
+    if (path === INDEX_PATH || path === MANIFEST_PATH) {
+      throw new TransshipError('ARCHIVE_UNSUPPORTED', `${path} is written by the archive itself.`);
+    }
+    const digested = digestBody(body);
+    // Resumes when the body has been written.
+    yield { path, size, body: digested.body };
+    const { sha1, sha256 } = digested.digests();
+    files.push(spanOf === undefined ? { path, size, sha256 } : { path, size, sha256, offset });
+    manifest.push([path, sha1]);
+    offset += spanOf?.(path, size) ?? 0;
+    totals.files++;
+    totals.bytes += size;
+  }
+  const index = entryOf(INDEX_PATH, formatIndex(files));
+  if (index.size > MAX_INDEX_BYTES) {
+    throw new TransshipError('ARCHIVE_UNSUPPORTED', `The archive has too many files: ${totals.files}.`, {
+      hint: 'Export fewer namespaces at once, or fewer revisions.',
+    });
+  }
+  const { body, digests } = digestBody(index.body);
+  yield { ...index, body };
+  manifest.push([INDEX_PATH, digests().sha1]);
+  yield entryOf(MANIFEST_PATH, formatManifest(manifest));
+}
