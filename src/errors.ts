@@ -22,6 +22,9 @@ export type ErrorCode =
   | 'HELM_MISSING'
   | 'RECORD_INVALID'
   | 'RELEASE_EXISTS'
+  | 'RESOURCE_EXISTS'
+  | 'IMMUTABLE'
+  | 'NOT_SERVED'
   | 'IMPORT_FAILED'
   | 'TIMEOUT'
   | 'CANCELLED';

@@ -109,3 +109,39 @@ export async function* inBatches<T>(
   }
   if (batch.length > 0) yield batch;
 }
+
+/**
+ * Maps items with up to `concurrency` at work or waiting to be taken; results come as they are done, in any order. When
+ * one fails or the reader stops, the others are told by the signal, and have ended when this has.
+ */
+export async function* mapAsDone<T, R>(
+  items: Iterable<T>,
+  concurrency: number,
+  map: (item: T, signal: AbortSignal) => Promise<R>,
+): AsyncGenerator<R> {
+  const stop = new AbortController();
+  const waiting = items[Symbol.iterator]();
+  const running = new Set<Promise<void>>();
+  const done: { readonly result: R }[] = [];
+  const start = (item: T) => {
+    const work = map(item, stop.signal).then((result) => {
+      running.delete(work);
+      done.push({ result });
+    });
+    // It is heard of below, or was ended by another's failure.
+    work.catch(() => {});
+    running.add(work);
+  };
+  try {
+    for (let next = waiting.next(); ; ) {
+      for (; next.done !== true && running.size + done.length < concurrency; next = waiting.next()) start(next.value);
+      const first = done.shift();
+      if (first !== undefined) yield first.result;
+      else if (running.size > 0) await Promise.race(running);
+      else return;
+    }
+  } finally {
+    stop.abort();
+    await Promise.allSettled(running);
+  }
+}

@@ -86,6 +86,9 @@ export interface Cluster {
    */
   list(path: string, options?: ListOptions): AsyncIterable<KubeObject>;
 
+  /** {@link list} by the page: an async step an object costs more than most of what is done with one. */
+  listPages(path: string, options?: ListOptions): AsyncIterable<readonly KubeObject[]>;
+
   /** Closes every connection. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { type AccessOptions, findAccess } from './access.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Cluster, ClusterRequest } from './cluster.ts';
 import { createCredentials } from './credentials.ts';
-import { listObjects } from './list.ts';
+import { listObjects, listPages } from './list.ts';
 import { findProxy } from './proxy.ts';
 import { createSender } from './request.ts';
 import { createTransport } from './transport.ts';
@@ -42,8 +42,9 @@ export async function openCluster(options: ConnectOptions = {}): Promise<Cluster
       server,
       namespace: login.namespace ?? 'default',
       access,
-      json: async <T>(request: ClusterRequest) => (await send<T>(request)).value,
+      json: async <T>(request: ClusterRequest) => (await send<T>(request)).value(),
       list: (path, listOptions) => listObjects(send, path, listOptions),
+      listPages: (path, listOptions) => listPages(send, path, listOptions),
       async close() {
         await transport.close();
         await remove();

@@ -6,9 +6,14 @@ import type { Credentials, Session } from './credentials.ts';
 import { type Failure, invalidAnswer, noAnswer, refusal, type Where } from './failures.ts';
 import type { Transport, WireAnswer } from './transport.ts';
 
-/** A parsed answer and how many bytes it was. */
+/** An answer and how many bytes it was. */
 export interface Received<T> {
-  readonly value: T;
+  /**
+   * Parsed only here: parsed pages that wait for their turn would be most of an export's memory.
+   *
+   * @throws ClusterError `InvalidResponse`
+   */
+  value(): T;
   readonly bytes: number;
 }
 
@@ -74,7 +79,7 @@ export function createSender(options: SenderOptions): Send {
         const answer = await transport.exchange({ method, path, headers, body, signal }, session.tls);
         if (answer.status < 300) {
           answered = true;
-          return { value: parseAnswer<T>(answer, where), bytes: answer.body.length };
+          return { value: () => parseAnswer<T>(answer, where), bytes: answer.body.length };
         }
         answered = true;
         failure = refusal(answer, where);

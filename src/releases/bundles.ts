@@ -1,7 +1,6 @@
 import { type Entry, entryOf } from '../archive/entry.ts';
-import { TransshipError } from '../errors.ts';
 import { parseLabelSelector } from '../selection/label-selector.ts';
-import { matcherOf, nearestNames } from '../selection/name-patterns.ts';
+import { matcherOf } from '../selection/name-patterns.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
 import type { Driver, ReleaseRecord } from './record.ts';
 import { withStatus } from './record-edits.ts';
@@ -46,19 +45,15 @@ export interface BundledRevision {
 /**
  * Finds the releases to bring in.
  *
- * @throws TransshipError `INPUT` when a namespace or pattern finds nothing, naming what the archive holds
+ * @throws TransshipError `INPUT` for a selector that can't be read
  */
 export async function readBundles(files: ArchiveFiles, choice: BundleChoice): Promise<ReleaseBundle[]> {
   const all = await readAll(files);
-  const namespaces = [...new Set(all.map(({ namespace }) => namespace))].sort();
-  const matchers = choice.namespaces.map((pattern) => ({ pattern, matches: matcherOf(pattern) }));
-  for (const { pattern, matches } of matchers) {
-    if (!namespaces.some(matches)) throw notInArchive(pattern, namespaces);
-  }
+  const matchers = choice.namespaces.map(matcherOf);
   const excluded = choice.exclude.map(matcherOf);
   const selected = choice.selector === undefined ? () => true : parseLabelSelector(choice.selector);
   return all
-    .filter(({ namespace }) => matchers.length === 0 || matchers.some(({ matches }) => matches(namespace)))
+    .filter(({ namespace }) => matchers.length === 0 || matchers.some((matches) => matches(namespace)))
     .filter(({ namespace, name }) => !excluded.some((matches) => matches(name) || matches(`${namespace}/${name}`)))
     .filter(({ revisions }) => selected(highest(revisions)?.labels ?? {}))
     .map((bundle) =>
@@ -118,16 +113,4 @@ function writtenAt(revision: BundledRevision | undefined): number {
 
 async function entryAt(files: ArchiveFiles, path: string): Promise<Entry> {
   return entryOf(path, await files.read(path));
-}
-
-function notInArchive(pattern: string, namespaces: readonly string[]): TransshipError {
-  const nearest = nearestNames(pattern, namespaces);
-  const there =
-    namespaces.length === 0 ? 'It holds no releases at all.' : `It has releases of: ${namespaces.join(', ')}.`;
-  return new TransshipError('INPUT', `namespace: "${pattern}" matches nothing in the snapshot. ${there}`, {
-    hint:
-      nearest.length === 0
-        ? 'Name one of those, or leave namespace out to take all.'
-        : `Did you mean ${nearest.join(' or ')}?`,
-  });
 }

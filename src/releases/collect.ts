@@ -10,6 +10,7 @@ import { noteCrdNeeds } from './crd-needs.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
 import { type ListedRecord, listRecords } from './list-records.ts';
 import { checkNamespace } from './namespace-check.ts';
+import { type OwnedObject, readOwned } from './owned.ts';
 import type { Driver, HelmRelease } from './record.ts';
 import { recordToEntry } from './record-entry.ts';
 import { selectByRelease } from './select-records.ts';
@@ -25,6 +26,8 @@ export interface CollectOptions {
   readonly exclude?: readonly string[] | undefined;
   /** How many of the newest revisions travel; the one that runs always does. */
   readonly history: 'all' | number;
+  /** Whether to tell what objects the releases own, which costs a look into their manifests. */
+  readonly withOwned?: boolean | undefined;
   /** Where to look for records; both by default. */
   readonly drivers?: readonly Driver[] | undefined;
   readonly reporter: Reporter;
@@ -37,6 +40,8 @@ export interface CollectedReleases {
   readonly releases: readonly ReleaseResult[];
   /** The custom kinds that the releases use, for {@link collectCrds}. */
   readonly crdNeeds: CrdNeeds;
+  /** What the running revision of each release has in its manifest and hooks; empty unless asked for. */
+  readonly owned: readonly OwnedObject[];
 }
 
 /** An export of releases under way. */
@@ -66,7 +71,15 @@ export function collectReleases(cluster: Cluster, options: CollectOptions): Rele
   const crdNeeds = createCrdNeeds();
   return {
     entries: streamEntries(cluster, options, tallies, crdNeeds),
-    result: () => ({ releases: [...tallies.values()].map(toResult).sort(compareResults), crdNeeds }),
+    result: () => ({
+      releases: [...tallies.values()].map(toResult).sort(compareResults),
+      crdNeeds,
+      owned: [...tallies.values()].flatMap(({ namespace, running, revisions }) =>
+        running === undefined || pickRunning(revisions)?.revision !== running.revision
+          ? []
+          : readOwned(running.release, namespace),
+      ),
+    }),
   };
 }
 
@@ -75,6 +88,14 @@ interface Tally {
   readonly namespace: string;
   readonly name: string;
   readonly revisions: Revision[];
+  /** The revision that runs, as far as known; of those seen only this one is kept, and only if it is asked for. */
+  running?: Running | undefined;
+}
+
+interface Running {
+  readonly revision: number;
+  readonly status: string;
+  readonly release: HelmRelease;
 }
 
 interface Revision {
@@ -106,6 +127,7 @@ async function* streamEntries(
       const tally = tallyOf(tallies, record);
       tally.revisions.push(toRevision(record, release));
       if (tally.revisions.length === 1) reporter.progress(`Reading release ${record.namespace}/${record.release}`);
+      if (options.withOwned === true) tally.running = pickOf(tally.running, { ...record, release });
       noteCrdNeeds(crdNeeds, release, record.status === 'deployed');
       yield recordToEntry({ ...record, encoding }, bytes, record.shadowed);
     }
@@ -145,6 +167,11 @@ function tallyOf(tallies: Map<string, Tally>, { driver, namespace, release }: Li
   const tally = tallies.get(key) ?? { driver, namespace, name: release, revisions: [] };
   tallies.set(key, tally);
   return tally;
+}
+
+function pickOf(known: Running | undefined, { revision, status, release }: Running): Running | undefined {
+  const candidates = known === undefined ? [] : [known];
+  return pickRunning([...candidates, { revision, status, release }]);
 }
 
 function toRevision({ revision, status }: ListedRecord, { chart }: HelmRelease): Revision {

@@ -22,6 +22,8 @@ import { addChartCrds, type CrdShare, chooseCrds, readCrdShare } from './wanted-
 /** How releases are brought in. */
 export interface RestoreOptions extends HelmContext {
   readonly choice: BundleChoice;
+  /** The import is about other things too: finding no release is nothing to speak of. */
+  readonly mayBeEmpty: boolean;
   readonly namespaceMap: NamespaceMap;
   /** Upgrade releases that exist; without it any of them stops the import. */
   readonly replace: boolean;
@@ -33,19 +35,29 @@ export interface RestoreOptions extends HelmContext {
   readonly crdTimeout: number;
 }
 
+/** An import of releases that has been checked and has changed nothing yet. */
+export interface ReleaseRestore {
+  /** How many there are. */
+  readonly count: number;
+  /** Names of the CRDs that it applies, or Helm with a manifest. */
+  readonly crds: ReadonlySet<string>;
+  /** Applies the CRDs and waits until they can be used. */
+  applyCrds(): Promise<void>;
+  /** Installs as many at once as allowed, each after those it needs; a row for each, failed and skipped ones included. */
+  install(): Promise<ReleaseResult[]>;
+}
+
 /**
- * Brings the releases of an archive into a cluster: checks all of them first, then applies the CRDs, then installs as many
- * at once as allowed, each after those it needs. One that fails takes along what depends on it; the others finish.
+ * Prepares to bring the releases of an archive into a cluster: everything that can be checked is. Of those that are then
+ * installed, one that fails takes along what depends on it; the others finish.
  *
- * @returns a row for each, failed and skipped ones included
  * @throws TransshipError before anything has changed: `INPUT`, `RELEASE_EXISTS`, `RECORD_INVALID`, `FORBIDDEN`
  */
-export async function restoreReleases(files: ArchiveFiles, options: RestoreOptions): Promise<ReleaseResult[]> {
+export async function prepareRestore(files: ArchiveFiles, options: RestoreOptions): Promise<ReleaseRestore> {
   const { cluster, choice, helm, replace, reporter, signal } = options;
   const bundles = await readBundles(files, choice);
-  if (bundles.length === 0) {
+  if (bundles.length === 0 && !options.mayBeEmpty) {
     reporter.warn('The snapshot has no release that was asked for.', 'Nothing to import');
-    return [];
   }
   const mapper = createRecordMapper(options.namespaceMap);
   const nodes: GraphRelease[] = [];
@@ -61,13 +73,21 @@ export async function restoreReleases(files: ArchiveFiles, options: RestoreOptio
   const existing = await findTargetReleases(cluster, releases, signal);
   if (!replace) refuseExisting(existing.filter(({ revisions }) => !isUnfinished(revisions)));
   warnOfNamespaces(mapper, reporter);
-
-  // From here on the cluster changes.
   const mapped = [...crds.values()].map((crd) => mapObjectNamespaces(crd, mapper.map).object);
-  await applyCrds(chooseCrds(mapped, shares), options);
-  const graph = buildGraph(nodes);
-  explain(graph, reporter);
-  return installAll(releases, existing, graph, options);
+  const wanted = chooseCrds(mapped, shares);
+  return {
+    count: releases.length,
+    crds: new Set([
+      ...wanted.map(({ object }) => object.metadata.name),
+      ...shares.flatMap(({ brings }) => [...brings]),
+    ]),
+    applyCrds: () => applyCrds(wanted, options),
+    install: () => {
+      const graph = buildGraph(nodes);
+      explain(graph, reporter);
+      return installAll(releases, existing, graph, options);
+    },
+  };
 }
 
 /** Those that travelled, by name. */

@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { readBody } from '../../../src/archive/entry.ts';
 import type { KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts';
+import { isBuiltInGroup } from '../../../src/crds/built-in-groups.ts';
 import { collectCrds } from '../../../src/crds/collect.ts';
 import { createCrdNeeds } from '../../../src/crds/needs.ts';
-import { isBuiltInGroup, noteCrdNeeds } from '../../../src/releases/crd-needs.ts';
+import { noteCrdNeeds } from '../../../src/releases/crd-needs.ts';
 import type { HelmRelease } from '../../../src/releases/record.ts';
 import { fakeCluster, keepWarnings } from '../releases/make-record.ts';
 

@@ -59,20 +59,6 @@ describe('readBundles', () => {
     expect(bundle?.running?.revision).toBe(2);
   });
 
-  test('refuses a namespace that the snapshot has nothing of, and names the likely one', async () => {
-    await expect(names({ namespaces: ['shop', 'shpo'] })).rejects.toMatchObject({
-      code: 'INPUT',
-      message: 'namespace: "shpo" matches nothing in the snapshot. It has releases of: infra, shop, shop-test.',
-      hint: 'Did you mean shop?',
-    });
-  });
-
-  test('says so when the snapshot has no releases at all', async () => {
-    await expect(names({ namespaces: ['shop'] }, [])).rejects.toMatchObject({
-      message: 'namespace: "shop" matches nothing in the snapshot. It holds no releases at all.',
-    });
-  });
-
   test('refuses a record that is not one', async () => {
     const files = await archiveOf([], { '_releases/shop/web/1.json': '{"record":' });
     await expect(readBundles(files, ALL)).rejects.toMatchObject({ code: 'ARCHIVE_DAMAGED' });

@@ -101,6 +101,11 @@ export function fakeCluster(
         .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
       yield* found;
     },
+    async *listPages(path: string, options?: ListOptions) {
+      const page: KubeObject[] = [];
+      for await (const object of this.list(path, options)) page.push(object);
+      yield page;
+    },
     async close() {},
   };
 }

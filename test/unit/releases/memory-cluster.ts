@@ -46,6 +46,11 @@ export function memoryCluster(
       );
       for (const [, object] of found.sort(([a], [b]) => (a < b ? -1 : 1))) yield JSON.parse(JSON.stringify(object));
     },
+    async *listPages(path, options) {
+      const page: KubeObject[] = [];
+      for await (const object of this.list(path, options)) page.push(object);
+      yield page;
+    },
     async close() {},
   };
 }

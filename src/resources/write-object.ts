@@ -1,0 +1,217 @@
+import { FIELD_MANAGER } from '../cluster/apply.ts';
+import type { Clock } from '../cluster/clock.ts';
+import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
+import { findObject } from '../cluster/find.ts';
+import { waitFor } from '../cluster/wait.ts';
+import { TransshipError } from '../errors.ts';
+import { mapsIn } from '../values.ts';
+import { adoptFields } from './adopt-fields.ts';
+import { differingPaths } from './equality.ts';
+import type { Outage } from './outage.ts';
+import { idOf, nameObject } from './resource.ts';
+import { isEnding } from './target-namespaces.ts';
+import { readRefusal, saidBy } from './write-refusals.ts';
+
+/** One object to be written. */
+export interface Write {
+  /** Path of its collection. */
+  readonly path: string;
+  /** Owner references, with uids, count only for an object that is created. */
+  readonly object: KubeObject;
+  /** Whether the target has one that is to be changed. */
+  readonly exists: boolean;
+  /** What is there cannot be changed: it is deleted and created. */
+  readonly recreate: boolean;
+  /** Whether what it owns is brought in too, and so has to outlive it when it is deleted. */
+  readonly ownsOthers: boolean;
+  /** Whether the cluster, or a controller, may have made one meanwhile that nobody has put anything into yet. */
+  readonly mayAppear: boolean;
+}
+
+export interface Written {
+  readonly outcome: 'created' | 'updated' | 'unchanged';
+  /** As it is now. */
+  readonly live: KubeObject;
+  /** Whether it was made just now, with the owner references that were sent. */
+  readonly isNew: boolean;
+}
+
+export interface WriterOptions {
+  readonly cluster: Cluster;
+  readonly outage: Outage;
+  /** Milliseconds for an object to be gone that is being deleted. */
+  readonly timeout: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Writes one object; whatever became of an earlier try, it may be tried again. */
+export type WriteObject = (write: Write) => Promise<Written>;
+
+/** What an earlier try may have done already. */
+interface Past {
+  /** A request to create it has had no answer. */
+  mayBeCreated: boolean;
+  isDeleted: boolean;
+}
+
+const TRIES = 5;
+const FIELDS_TOLD = 3;
+
+/** Makes the function that brings objects to the target. It throws ClusterError or TransshipError. */
+export function createWriter({ cluster, outage, timeout, clock, signal }: WriterOptions): WriteObject {
+  const query = { fieldManager: FIELD_MANAGER };
+
+  function write(job: Write): Promise<Written> {
+    const past: Past = { mayBeCreated: false, isDeleted: false };
+    return outage.guard(() => attempt(job, past));
+  }
+
+  async function attempt(job: Write, past: Past): Promise<Written> {
+    if (job.recreate) {
+      if (!past.isDeleted) await remove(job);
+      past.isDeleted = true;
+      const written = await create(job, past).catch(sayDeleted);
+      return written.outcome === 'created' ? { ...written, outcome: 'updated' } : written;
+    }
+    return job.exists ? change(job, past) : create(job, past);
+  }
+
+  async function create(job: Write, past: Past): Promise<Written> {
+    const { path, object } = job;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const live = await cluster.json<KubeObject>({ method: 'POST', path, query, body: object, signal });
+        return { outcome: 'created', live, isNew: true };
+      } catch (error) {
+        const { is } = readRefusal(error);
+        past.mayBeCreated ||= is === 'lost';
+        if ((is !== 'exists' && is !== 'ending') || tries === TRIES) throw error;
+        const live = await find(job);
+        if (live !== undefined && !isEnding(live)) return take(job, live, past);
+        if (live !== undefined) await waitUntilGone(job, live);
+      }
+    }
+  }
+
+  /** What to do about an object that was not there when the import was prepared. */
+  async function take(job: Write, live: KubeObject, past: Past): Promise<Written> {
+    if (isMadeByUs(live, past)) return { outcome: 'created', live, isNew: true };
+    if (job.recreate || job.mayAppear) return change(job, past);
+    const fields = differingPaths(live, await apply(job, true), FIELDS_TOLD);
+    if (fields.length === 0) return { outcome: 'unchanged', live, isNew: false };
+    throw new TransshipError(
+      'IMPORT_FAILED',
+      `It appeared at the target during the import, and differs in ${fields.join(', ')}.`,
+      { hint: 'Run the import again; with replace, if it is to become as it is in the snapshot.' },
+    );
+  }
+
+  async function change(job: Write, past: Past): Promise<Written> {
+    for (let tries = 1; ; tries += 1) {
+      let live = await find(job);
+      if (live !== undefined && isEnding(live)) {
+        await waitUntilGone(job, live);
+        live = undefined;
+      }
+      if (live === undefined) return create(job, past);
+      try {
+        const before = await adopt(job, live);
+        const after = await apply(job, false);
+        const isSame = after.metadata.resourceVersion === before.metadata.resourceVersion;
+        return { outcome: isSame ? 'unchanged' : 'updated', live: after, isNew: false };
+      } catch (error) {
+        // It was changed by someone else in between.
+        if (readRefusal(error).is !== 'soon' || tries === TRIES) throw error;
+      }
+    }
+  }
+
+  async function adopt(job: Write, live: KubeObject): Promise<KubeObject> {
+    const patch = adoptFields(live, FIELD_MANAGER);
+    if (patch === undefined) return live;
+    const contentType = 'application/json-patch+json';
+    return cluster.json<KubeObject>({ method: 'PATCH', path: pathOf(job), query, contentType, body: patch, signal });
+  }
+
+  function apply(job: Write, dryRun: boolean): Promise<KubeObject> {
+    // Owner references go by uid: one that was applied and is not named any more would be removed.
+    const { ownerReferences: _owners, ...metadata } = job.object.metadata;
+    return cluster.json<KubeObject>({
+      method: 'PATCH',
+      path: pathOf(job),
+      query: { ...query, force: true, dryRun: dryRun ? 'All' : undefined },
+      contentType: 'application/apply-patch+yaml',
+      body: { ...job.object, metadata },
+      signal,
+    });
+  }
+
+  async function remove(job: Write): Promise<void> {
+    const live = await find(job);
+    if (live === undefined) return;
+    if (!isEnding(live)) {
+      await cluster
+        .json({
+          method: 'DELETE',
+          path: pathOf(job),
+          body: {
+            apiVersion: 'v1',
+            kind: 'DeleteOptions',
+            preconditions: { uid: live.metadata.uid },
+            propagationPolicy: job.ownsOthers ? 'Orphan' : 'Background',
+          },
+          signal,
+        })
+        .catch(unlessGone);
+    }
+    await waitUntilGone(job, live);
+  }
+
+  async function waitUntilGone(job: Write, { metadata: { uid } }: KubeObject): Promise<void> {
+    await waitFor(
+      async () => {
+        const live = await outage.guard(() => find(job));
+        if (live === undefined || live.metadata.uid !== uid) return { done: true, value: undefined };
+        const { finalizers = [] } = live.metadata;
+        const holders = finalizers.length === 0 ? '' : `, and these finalizers hold it: ${finalizers.join(', ')}`;
+        return { done: false, state: `it is being deleted${holders}` };
+      },
+      { timeout, describe: `${nameObject(idOf(job.object))} to be gone`, signal, clock },
+    );
+  }
+
+  function find(job: Write): Promise<KubeObject | undefined> {
+    return findObject(cluster, pathOf(job), signal);
+  }
+
+  return write;
+}
+
+/** The path of the object that is written. */
+export function pathOf({ path, object }: Pick<Write, 'path' | 'object'>): string {
+  return `${path}/${encodeURIComponent(object.metadata.name)}`;
+}
+
+function unlessGone(error: unknown): void {
+  if (error instanceof ClusterError && error.status === 404) return;
+  throw error;
+}
+
+function sayDeleted(error: unknown): never {
+  if (!(error instanceof ClusterError) || readRefusal(error).is !== 'final') throw error;
+  throw new TransshipError('IMPORT_FAILED', `It was deleted to be created anew, and is refused: ${saidBy(error)}`, {
+    hint: error.hint ?? 'It is no more at the target. Put right what is refused, and run the import again.',
+    cause: error,
+  });
+}
+
+/**
+ * Whether an earlier request that had no answer was carried out after all. Nothing was there before, so what bears our
+ * name is of this import. Large objects and some extension servers keep no names.
+ */
+function isMadeByUs({ metadata: { managedFields } }: KubeObject, { mayBeCreated }: Past): boolean {
+  const entries = mapsIn(managedFields);
+  if (entries.length === 0) return mayBeCreated;
+  return entries.some(({ manager, operation }) => manager === FIELD_MANAGER && operation === 'Update');
+}
