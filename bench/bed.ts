@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import { startCluster, type TestCluster } from '../test/cluster/cluster.ts';
 import { ensureTools } from '../test/cluster/tools.ts';
 import { fillWithReleases } from './fill.ts';
+import { type Filled, fillWithObjects, SMALL } from './fill-objects.ts';
 import { runTimed } from './process.ts';
 
 /** The right to do everything, by token: a stand-in in front of the API server can pass it on. */
@@ -19,6 +20,10 @@ export interface Bed {
   source(): Promise<TestCluster>;
   /** A cluster that was empty at first. */
   target(): Promise<TestCluster>;
+  /** A cluster with 13,000 objects of two dozen kinds. */
+  objects(): Promise<Filled>;
+  /** Starts one more cluster, which ends with its use. */
+  withCluster<T>(name: string, use: (cluster: TestCluster) => Promise<T>): Promise<T>;
   /** What points transship, helm and kubectl at a cluster, with the bed's helm first on PATH. */
   env(cluster: TestCluster): Record<string, string>;
   note(message: string): void;
@@ -51,6 +56,15 @@ export async function prepareBed(note: (message: string) => void): Promise<Bed> 
       return cluster;
     }),
     target: once(() => start('target')),
+    objects: once(async () => fillWithObjects(bed, await start('objects'), SMALL)),
+    async withCluster(name, use) {
+      const cluster = await startCluster({ name });
+      try {
+        return await use(cluster);
+      } finally {
+        await cluster.stop();
+      }
+    },
     env: (cluster) => ({
       ...cluster.env,
       PATH: `${bin}${delimiter}${process.env.PATH}`,

@@ -1,13 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import type { TestCluster } from '../test/cluster/cluster.ts';
 import type { Bed } from './bed.ts';
-import { directAccess } from './direct.ts';
 import { RELEASES, REVISIONS } from './fill.ts';
-import { type BenchRow, median, type Pair, rowOfPairs } from './measure.ts';
+import { type BenchRow, measureRounds, median, type Pair, rowOfPairs } from './measure.ts';
 import { runBundle, runTimed } from './process.ts';
+import { bundleScript } from './scripts.ts';
 
 const ROUNDS = 7;
 
@@ -19,7 +17,7 @@ export function exportArguments(folder: string): string[] {
 /** An export of everything against fetching the same Secrets bare, and against kubectl; whole processes. */
 export async function benchExport(bed: Bed): Promise<BenchRow[]> {
   const cluster = await bed.source();
-  const fetchRaw = await bundleFetchRaw(bed, cluster);
+  const fetchRaw = await bundleScript(bed, 'fetch-raw');
   const env = bed.env(cluster);
   const kubectlArguments = ['get', 'secrets', '-A', '-l', 'owner=helm', '-o', 'json'];
   let exports = 0;
@@ -30,40 +28,27 @@ export async function benchExport(bed: Bed): Promise<BenchRow[]> {
       await mkdir(folder);
       return (await runBundle(exportArguments(folder), { env })).total;
     },
-    raw: async () => (await fetchRaw({})).total,
-    bytes: async () => (await fetchRaw({ BENCH_BYTES_ONLY: '1' })).total,
+    raw: async () => (await fetchRaw(cluster)).total,
+    bytes: async () => (await fetchRaw(cluster, { BENCH_BYTES_ONLY: '1' })).total,
     kubectl: async () => (await runTimed(bed.kubectl, kubectlArguments, { env })).total,
     empty: async () => (await runTimed(process.execPath, ['-e', '0'])).total,
   };
   await check(bed, cluster);
   for (const run of Object.values(runs)) await run();
 
-  const times: Record<keyof typeof runs, number[]> = { ours: [], raw: [], bytes: [], kubectl: [], empty: [] };
-  for (let round = 0; round < ROUNDS; round++) {
-    const names = ['ours', 'raw', 'bytes', 'kubectl', 'empty'] as const;
-    // Each time another one is first.
-    for (const name of [...names.slice(round % names.length), ...names.slice(0, round % names.length)]) {
-      times[name].push(await runs[name]());
-    }
-    const [ours, raw, bytes, kubectl] = names.map((name) => times[name].at(-1)?.toFixed(0));
-    bed.note(`export ${ours} ms, raw fetch ${raw} ms, of bytes only ${bytes} ms, kubectl ${kubectl} ms`);
-  }
-  const pairsWith = (theirs: readonly number[], less = 0): Pair[] =>
-    times.ours.map((ours, index) => ({ ours: ours - less, theirs: (theirs[index] ?? Number.NaN) - less }));
+  const rounds = await measureRounds(ROUNDS, runs, ({ ours, raw, bytes, kubectl }) => {
+    const [own, parsed, unparsed, get] = [ours, raw, bytes, kubectl].map((time) => time.toFixed(0));
+    bed.note(`export ${own} ms, raw fetch ${parsed} ms, of bytes only ${unparsed} ms, kubectl ${get} ms`);
+  });
+  const pairsWith = (name: keyof typeof runs, less = 0): Pair[] =>
+    rounds.map(({ ours, [name]: theirs }) => ({ ours: ours - less, theirs: theirs - less }));
+  const empty = median(rounds.map((round) => round.empty));
   return [
-    rowOfPairs('export, against a raw fetch of its Secrets', 'ms', pairsWith(times.raw), { atMost: 2 }),
-    rowOfPairs('  the same, less an empty node process each', 'ms', pairsWith(times.raw, median(times.empty))),
-    rowOfPairs('  the same, the fetch not parsing what it gets', 'ms', pairsWith(times.bytes)),
-    rowOfPairs('export, against kubectl get secrets -o json', 'ms', pairsWith(times.kubectl), { atMost: 1 / 3 }),
+    rowOfPairs('export, against a raw fetch of its Secrets', 'ms', pairsWith('raw'), { atMost: 2 }),
+    rowOfPairs('  the same, less an empty node process each', 'ms', pairsWith('raw', empty)),
+    rowOfPairs('  the same, the fetch not parsing what it gets', 'ms', pairsWith('bytes')),
+    rowOfPairs('export, against kubectl get secrets -o json', 'ms', pairsWith('kubectl'), { atMost: 1 / 3 }),
   ];
-}
-
-async function bundleFetchRaw(bed: Bed, cluster: TestCluster) {
-  const outfile = join(bed.folder, 'fetch-raw.cjs');
-  const entry = fileURLToPath(new URL('fetch-raw.ts', import.meta.url));
-  await build({ entryPoints: [entry], outfile, bundle: true, minify: true, platform: 'node', format: 'cjs' });
-  const access = { BENCH_ACCESS: JSON.stringify(directAccess(cluster)) };
-  return (env: Record<string, string>) => runTimed(process.execPath, [outfile], { env: { ...access, ...env } });
 }
 
 /** A fast export of half the releases would be no figure. */

@@ -44,6 +44,25 @@ export async function measurePairs(
   return pairs;
 }
 
+/** Runs several sides one right after the other, round by round, each time another one first. */
+export async function measureRounds<Name extends string>(
+  rounds: number,
+  runs: Readonly<Record<Name, () => Promise<number>>>,
+  onRound: (measured: Readonly<Record<Name, number>>) => void,
+): Promise<Record<Name, number>[]> {
+  const names = Object.keys(runs) as Name[];
+  const all: Record<Name, number>[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const first = round % names.length;
+    const times: [Name, number][] = [];
+    for (const name of [...names.slice(first), ...names.slice(0, first)]) times.push([name, await runs[name]()]);
+    const measured = Object.fromEntries(times) as Record<Name, number>;
+    all.push(measured);
+    onRound(measured);
+  }
+  return all;
+}
+
 /** A row of medians. */
 export function rowOfPairs(name: string, unit: string, pairs: readonly Pair[], target?: Target): BenchRow {
   return {

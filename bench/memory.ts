@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Bed } from './bed.ts';
 import { exportArguments } from './export.ts';
 import { type BenchRow, median, rowOfLimit } from './measure.ts';
-import { peakOfBundle } from './process.ts';
+import { measureBundle } from './process.ts';
 
 const EXPORTS = 3;
 const LIMIT_MB = 250;
@@ -16,17 +16,17 @@ export async function benchMemory(bed: Bed): Promise<BenchRow[]> {
   for (let run = 0; run < EXPORTS; run++) {
     snapshots = join(bed.folder, `memory-${run}`);
     await mkdir(snapshots);
-    peaks.push(await peakOfBundle(exportArguments(snapshots), { env: bed.env(source) }));
-    bed.note(`export had ${peaks.at(-1)?.toFixed(0)} MB at most`);
+    const { peak } = await measureBundle(exportArguments(snapshots), { env: bed.env(source) });
+    peaks.push(peak);
+    bed.note(`export had ${peak.toFixed(0)} MB at most`);
   }
   const target = await bed.target();
   bed.note('Importing all of it, which takes a minute or two');
-  const begin = performance.now();
   // Hooks only make Helm wait.
-  const imported = await peakOfBundle(['import', '--path', snapshots, '--no-hooks'], { env: bed.env(target) });
-  bed.note(`import had ${imported.toFixed(0)} MB at most, in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+  const { peak, total } = await measureBundle(['import', '--path', snapshots, '--no-hooks'], { env: bed.env(target) });
+  bed.note(`import had ${peak.toFixed(0)} MB at most, in ${(total / 1000).toFixed(0)} s`);
   return [
     rowOfLimit('peak memory of the export', 'MB', median(peaks), LIMIT_MB),
-    rowOfLimit('peak memory of the import of its archive', 'MB', imported, LIMIT_MB),
+    rowOfLimit('peak memory of the import of its archive', 'MB', peak, LIMIT_MB),
   ];
 }

@@ -58,8 +58,13 @@ export function runBundle(args: readonly string[], options?: RunOptions): Promis
   return runTimed(process.execPath, [BUNDLE, ...args], options);
 }
 
-/** Runs `node dist/index.js` and returns the most memory it had at any time (resident, in MB), as the kernel says. */
-export async function peakOfBundle(args: readonly string[], options: RunOptions = {}): Promise<number> {
+/** A run of the bundle, and the most memory it had at any time: resident, in MB, as the kernel says. */
+export interface Measured extends Timed {
+  readonly peak: number;
+}
+
+/** Runs `node dist/index.js` and asks for its memory at its end. */
+export async function measureBundle(args: readonly string[], options: RunOptions = {}): Promise<Measured> {
   const folder = await mkdtemp(join(tmpdir(), 'transship-bench-'));
   try {
     const file = join(folder, 'peak');
@@ -67,8 +72,8 @@ export async function peakOfBundle(args: readonly string[], options: RunOptions 
       process.on('exit', () => writeFileSync(process.env.BENCH_PEAK_FILE, String(process.resourceUsage().maxRSS)));`;
     const preload = ['--import', `data:text/javascript,${encodeURIComponent(write)}`];
     const env = { ...options.env, BENCH_PEAK_FILE: file };
-    await runTimed(process.execPath, [...preload, BUNDLE, ...args], { ...options, env });
-    return (Number(await readFile(file, 'utf8')) * 1024) / 1e6;
+    const timed = await runTimed(process.execPath, [...preload, BUNDLE, ...args], { ...options, env });
+    return { ...timed, peak: (Number(await readFile(file, 'utf8')) * 1024) / 1e6 };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

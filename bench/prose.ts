@@ -26,7 +26,7 @@ function makeVocabulary(random: () => number): string[] {
 }
 
 /** Mulberry32, as Math.random takes no seed. */
-function createRandom(seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -7,6 +7,8 @@ import { benchExport } from './export.ts';
 import { benchImport } from './import.ts';
 import { type BenchRow, formatTable, holds } from './measure.ts';
 import { benchMemory } from './memory.ts';
+import { benchResources } from './resources.ts';
+import { benchResourcesLarge } from './resources-large.ts';
 import { benchStart } from './start.ts';
 
 const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
@@ -15,6 +17,8 @@ const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   import: benchImport,
   export: benchExport,
   memory: benchMemory,
+  resources: benchResources,
+  'resources-large': benchResourcesLarge,
 };
 
 const usage = `Usage: npm run bench -- [NAME ...] [--strict]

@@ -123,12 +123,14 @@ async function runReported(
   toolkit.endGroup();
   for (const [name, value] of formatOutputs(result.outputs)) toolkit.setOutput(name, value);
   context.reporter.info(renderText(result, createPaint(false)));
-  for (const { title, words, skipped } of viewOf(result).failures) {
-    if (!skipped) context.reporter.error(words, title);
-  }
+  const failures = viewOf(result).failures.filter(({ skipped }) => !skipped);
+  for (const { title, words } of failures.slice(0, MOST_ANNOTATIONS)) context.reporter.error(words, title);
   await writeSummary(inputs, renderSummary(result, warnings), host, context.reporter);
   return result;
 }
+
+/** GitHub shows ten of a step; the text before them names all. */
+const MOST_ANNOTATIONS = 50;
 
 /** A summary that cannot be written takes nothing away from the run. */
 async function writeSummary(inputs: Inputs, markdown: string, host: ActionHost, reporter: Reporter): Promise<void> {

@@ -1,6 +1,6 @@
 import type { StoredSnapshot } from './backends/backend.ts';
 import type { Mode } from './inputs/table.ts';
-import type { Counts, ReleaseResult } from './report/results.ts';
+import type { Counts, ObjectFailure, Outcome, ReleaseResult, ResourceResult } from './report/results.ts';
 
 /** What a run gives back: the Action's outputs and the object `--output json` prints. */
 export interface Outputs {
@@ -13,8 +13,10 @@ export interface Outputs {
   /** Bytes of the stored archive. */
   readonly size?: number | undefined;
   readonly releases?: readonly ReleaseResult[] | undefined;
+  readonly resources?: readonly ResourceResult[] | undefined;
   readonly counts?: Counts | undefined;
   readonly changed?: boolean | undefined;
+  readonly failures?: readonly ObjectFailure[] | undefined;
   readonly snapshots?: readonly StoredSnapshot[] | undefined;
 }
 
@@ -63,8 +65,14 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     modes: ['export', 'import', 'verify'],
     example: '[{"name":"web","namespace":"shop","outcome":"created",…}]',
   },
+  resources: {
+    description: 'JSON array with a row for each kind of resource: how many objects, and what became of them.',
+    modes: ['export', 'import', 'verify'],
+    example: '[{"apiVersion":"v1","kind":"ConfigMap","resource":"configmaps","exported":12,…}]',
+  },
   counts: {
-    description: 'JSON object: how many were created, updated, unchanged, deleted, skipped and failed.',
+    description:
+      'JSON object: how many releases and objects were created, updated, unchanged, deleted, skipped and failed.',
     modes: ['import'],
     example: '{"created":2,"updated":0,"unchanged":0,"deleted":0,"skipped":0,"failed":0}',
   },
@@ -72,6 +80,12 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     description: 'Whether anything in the cluster changed.',
     modes: ['import'],
     example: 'true',
+  },
+  failures: {
+    description:
+      'JSON array of the objects that failed, or were skipped because of that, and why; the first 500 in a workflow.',
+    modes: ['import'],
+    example: '[{"object":"Deployment shop/web","outcome":"failed","message":"…"}]',
   },
   snapshots: {
     description: 'JSON array of the snapshots there are, newest first.',
@@ -86,10 +100,13 @@ function isOutputName(name: string): name is OutputName {
   return Object.hasOwn(outputTable, name);
 }
 
+/** GitHub takes 1 MiB of outputs from a job. The summary and the log have the rest. */
+const MOST_FAILURES = 500;
+
 /** The outputs there are, as the texts a workflow reads: structures as JSON on one line. */
 export function formatOutputs(outputs: Outputs): [OutputName, string][] {
   return outputNames.flatMap((name): [OutputName, string][] => {
-    const value = outputs[name];
+    const value = name === 'failures' ? outputs.failures?.slice(0, MOST_FAILURES) : outputs[name];
     if (value === undefined) return [];
     return [[name, typeof value === 'string' ? value : JSON.stringify(value)]];
   });
@@ -101,9 +118,11 @@ export function formatOutputsJson(outputs: Outputs): string {
   return `${JSON.stringify(ordered, undefined, 2)}\n`;
 }
 
-/** Counts releases by what became of them; `exported` ones are not counted: nothing in the cluster became of them. */
-export function countReleases(releases: readonly ReleaseResult[]): Counts {
-  const count = (outcome: ReleaseResult['outcome']) => releases.filter((release) => release.outcome === outcome).length;
+/** Counts by what became of each; what was `exported` is not counted: nothing in the cluster became of it. */
+export function countOutcomes(releases: readonly ReleaseResult[], resources: readonly ResourceResult[] = []): Counts {
+  const count = (outcome: Exclude<Outcome, 'exported'>) =>
+    releases.filter((release) => release.outcome === outcome).length +
+    resources.reduce((sum, row) => sum + row[outcome], 0);
   return {
     created: count('created'),
     updated: count('updated'),

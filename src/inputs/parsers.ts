@@ -87,10 +87,16 @@ export const parseNamespaceGlob = parsePattern(
   'is not a namespace. Give names (lower-case letters, digits and -), globs with * and ?, or * for all.',
 );
 
-/** A release's name or `namespace/name`, either with `*` and `?`. */
-export const parseReleaseGlob = parsePattern(
-  /^([a-z0-9*?-]+\/)?[a-z0-9*?.-]+$/,
-  'is not a release. Give names or namespace/name, with * and ? where wanted.',
+/** A pattern of releases or resources; what the words in it mean only the cluster or snapshot can tell. */
+export const parseExclude = parsePattern(
+  /^([A-Za-z0-9*?.-]+\/){0,2}[A-Za-z0-9*?.:@_-]+$/,
+  'is no pattern. Give a release as name or namespace/name, or resources as kind, kind/name or namespace/kind/name.',
+);
+
+/** A kind as people name it: plural, singular, short name or kind, with the group where wanted. */
+export const parseKindName = parsePattern(
+  /^[A-Za-z][A-Za-z0-9.-]*$/,
+  'is not a kind. Give names such as deployments, Certificate or certificates.cert-manager.io.',
 );
 
 /** `all`, or how many of the newest revisions. */

@@ -44,11 +44,15 @@ export function chooseStorage(given: GivenInputs, door: Door, defaultPath: strin
 
 /** What is wrong with inputs taken together. Looks at texts only, so it can speak beside other problems. */
 export function findConflicts(given: GivenInputs, storage: Storage | undefined, door: Door): Problem[] {
-  return [...(storage === undefined ? [] : storageConflicts(given, storage)), ...otherRunConflicts(given, door)];
+  return [
+    ...(storage === undefined ? [] : storageConflicts(given, storage)),
+    ...otherRunConflicts(given, door),
+    ...resourceConflicts(given),
+  ];
 }
 
 function storageConflicts(given: GivenInputs, { backend, path }: Storage): Problem[] {
-  const problems: Problem[] = [];
+  const problems: Problem[] = layoutConflicts(given, backend, path);
   const pathProblem = findPathProblem(given, backend, path);
   if (pathProblem !== undefined) problems.push({ input: 'path', message: pathProblem });
   for (const [input, only] of Object.entries(ONLY_FOR)) {
@@ -79,6 +83,54 @@ function findPathProblem(given: GivenInputs, backend: BackendName, path: string)
         ? `${quote(path)} is not a name an artifact can have. Give a name without " : < > | * ? \\ and /.`
         : undefined;
   }
+}
+
+function layoutConflicts(given: GivenInputs, backend: BackendName, path: string): Problem[] {
+  if (given.layout !== 'tree') return [];
+  const problems: Problem[] = [];
+  if (backend === 'artifact') {
+    problems.push({
+      input: 'layout',
+      message: `"tree" is only for backend s3 and local, and here it is artifact. Remove it, or give a path in one of those.`,
+    });
+  }
+  if (given.compression !== undefined) {
+    problems.push({
+      input: 'compression',
+      message: `${quote(given.compression)} does not go with layout tree, whose files are plain JSON. Remove one of the two.`,
+    });
+  }
+  if (backend === 'local' && /\.(?:tar(?:\.\w+)?|tgz|txz|tzst)$/.test(path)) {
+    problems.push({
+      input: 'path',
+      message: `${quote(path)} is the name of an archive, and layout is tree. Give a folder, or set layout to archive.`,
+    });
+  }
+  return problems;
+}
+
+const WITH_RESOURCES: readonly InputName[] = ['cluster-resources', 'restore-status', 'strict'];
+
+function resourceConflicts(given: GivenInputs): Problem[] {
+  const problems: Problem[] = [];
+  const included = given.include?.split(/[,\n]/).map((item) => item.trim());
+  const exportsNone = given.mode === 'export' && included?.includes('resources') !== true;
+  const importsNone = given.mode === 'import' && included?.includes('resources') === false;
+  for (const input of WITH_RESOURCES) {
+    const value = given[input];
+    if (value === undefined || value === 'false' || !(exportsNone || importsNone)) continue;
+    problems.push({
+      input,
+      message: `${quote(value)} is about resources, and include does not have them. Add resources to include, or remove it.`,
+    });
+  }
+  if (/^true$/i.test(given.recreate ?? '') && !/^true$/i.test(given.replace ?? '')) {
+    problems.push({
+      input: 'recreate',
+      message: `${quote(given.recreate ?? '')} needs replace too. Set replace to true.`,
+    });
+  }
+  return problems;
 }
 
 function otherRunConflicts(given: GivenInputs, door: Door): Problem[] {

@@ -6,13 +6,14 @@ import {
   parseDigest,
   parseDuration,
   parseEndpoint,
+  parseExclude,
   parseHistory,
   parseInteger,
+  parseKindName,
   parseList,
   parseNamespaceGlob,
   parseNamespaceMap,
   parsePattern,
-  parseReleaseGlob,
   parseText,
 } from './parsers.ts';
 import { type InputName, inputTable, type Mode, modeNames } from './table.ts';
@@ -61,9 +62,9 @@ const given = {
   },
   selection: {
     namespace: z.optional(text(parseList(parseNamespaceGlob))),
-    include: z.prefault(text(parseList(parseChoice('releases'))), inputTable.include.default),
     selector: z.optional(text(parseText)),
-    exclude: z.optional(text(parseList(parseReleaseGlob))),
+    exclude: z.optional(text(parseList(parseExclude))),
+    'restore-status': z.optional(text(parseList(parseKindName))),
     history: z.prefault(text(parseHistory), inputTable.history.default),
   },
   cluster: {
@@ -76,22 +77,31 @@ const given = {
   },
 };
 
+const include = text(parseList(parseChoice('releases', 'resources')));
 const concurrency = text(parseInteger(1, 64));
 
 /** The inputs of each mode; the names in it are the ones that belong to the mode. */
 const shapes = {
   export: {
     mode: z.literal('export'),
+    include: z.prefault(include, inputTable.include.default.export),
     ...given.selection,
+    'cluster-resources': z.prefault(
+      text(parseChoice('needed', 'all', 'none')),
+      inputTable['cluster-resources'].default,
+    ),
+    strict: z.prefault(text(parseBoolean), inputTable.strict.default),
     ...given.storage,
     ...given.cluster,
     ...given.run,
     compression: z.prefault(text(parseChoice('zstd', 'xz', 'gzip', 'none')), inputTable.compression.default),
+    layout: z.prefault(text(parseChoice('archive', 'tree')), inputTable.layout.default),
     'retention-days': z.optional(text(parseInteger(1, 400))),
     concurrency: z.prefault(concurrency, inputTable.concurrency.default.export),
   },
   import: {
     mode: z.literal('import'),
+    include: z.optional(include),
     ...given.selection,
     ...given.storage,
     ...given.otherRun,
@@ -100,6 +110,7 @@ const shapes = {
     ...given.run,
     'namespace-map': z._default(text(parseNamespaceMap), {}),
     replace: z.prefault(text(parseBoolean), inputTable.replace.default),
+    recreate: z.prefault(text(parseBoolean), inputTable.recreate.default),
     'no-hooks': z.prefault(text(parseBoolean), inputTable['no-hooks'].default),
     wait: z.prefault(text(parseBoolean), inputTable.wait.default),
     timeout: z.prefault(text(parseDuration), inputTable.timeout.default),

@@ -18,6 +18,7 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
     examples: [
       'export --namespace shop,billing --path ./snapshots',
       "export -n '*' --context stage --path s3://backups/stage --s3-region eu-central-1",
+      "export -n '*' --include releases,resources --exclude pods --path s3://backups/stage --layout tree",
     ],
   },
   import: {
@@ -76,22 +77,42 @@ export const inputTable = {
     defaultNote: { export: "the kubeconfig's current namespace", import: 'all in the snapshot' },
   },
   include: {
-    description: 'Kinds of things to take: releases.',
+    description: 'What to take: releases (Helm releases with their history) and resources (all other objects).',
     group: 'What',
     placeholder: 'list',
     list: true,
-    default: 'releases',
+    default: { export: 'releases' },
+    defaultNote: { import: 'all in the snapshot' },
   },
   selector: {
-    description: 'Label selector that the Helm releases to take must match, such as team=web,tier!=test.',
+    description: 'Label selector that the releases and objects to take must match, such as team=web,tier!=test.',
     group: 'What',
     placeholder: 'selector',
   },
   exclude: {
-    description: 'Releases to leave out: names or namespace/name, with * and ? where wanted.',
+    description:
+      'What to leave out, with * and ? where wanted: releases as name or namespace/name; resources as kind, kind/name or namespace/kind/name.',
     group: 'What',
     placeholder: 'list',
     list: true,
+  },
+  'cluster-resources': {
+    description:
+      'Which objects without a namespace to take with resources: needed (by what is taken of the namespaces), all or none.',
+    group: 'What',
+    placeholder: 'needed|all|none',
+    default: 'needed',
+  },
+  'restore-status': {
+    description: 'Kinds whose status travels too: kept on export, written back on import.',
+    group: 'What',
+    placeholder: 'list',
+    list: true,
+  },
+  strict: {
+    description: 'Fail when a kind of resource may not or cannot be listed; without it a warning names those.',
+    group: 'What',
+    default: 'false',
   },
   history: {
     description: 'How many of the newest revisions of each release travel: all or a number.',
@@ -123,6 +144,13 @@ export const inputTable = {
     group: 'Storage',
     placeholder: 'method',
     default: 'zstd',
+  },
+  layout: {
+    description:
+      'archive: one compressed file. tree: a folder of plain JSON files, <path>/<cluster>/backup/<id>/, for backends s3 and local.',
+    group: 'Storage',
+    placeholder: 'archive|tree',
+    default: 'archive',
   },
   digest: {
     description:
@@ -188,7 +216,13 @@ export const inputTable = {
   },
   replace: {
     description:
-      'Upgrade releases that exist in place. Without it, any existing release stops the import before it changes anything.',
+      'Upgrade releases and change objects that exist and differ. Without it, any of them stops the import before it changes anything.',
+    group: 'Import',
+    default: 'false',
+  },
+  recreate: {
+    description:
+      'With replace: delete and create objects whose change the cluster refuses because a field is immutable. Never done to namespaces, CRDs, volumes and their claims.',
     group: 'Import',
     default: 'false',
   },
@@ -203,7 +237,8 @@ export const inputTable = {
     default: 'false',
   },
   timeout: {
-    description: 'How long Helm may wait for hooks and, with wait, for readiness, for each release.',
+    description:
+      'How long Helm may wait for hooks and, with wait, for readiness, for each release; and how long an object is tried again that a webhook or controller is not ready for.',
     group: 'Import',
     placeholder: 'duration',
     default: '5m',
@@ -215,7 +250,7 @@ export const inputTable = {
     defaultNote: 'the helm on PATH',
   },
   concurrency: {
-    description: 'How much runs at once: requests to the cluster on export, releases on import.',
+    description: 'How much runs at once: requests to the cluster on export, releases on import (objects: 16).',
     group: 'Run',
     placeholder: 'N',
     default: { export: '8', import: '4' },

@@ -14,34 +14,39 @@ export function renderSummary(result: RunResult, warnings: readonly Warning[] = 
   const view = viewOf(result);
   const facts = view.facts.map(([label, value]) => `- **${label}:** ${code(value)}\n`).join('');
   const head = [heading(view.good, view.headline), facts];
-  return assemble(head, view.failures, warnings, view.table);
+  return assemble(head, view.failures, warnings, view.tables);
 }
 
 /** The job summary of a run that ended before it had a result. */
 export function renderFailureSummary(mode: string, message: string, warnings: readonly Warning[] = []): string {
-  return assemble([heading(false, `${mode} failed`), pre(message)], [], warnings, undefined);
+  return assemble([heading(false, `${mode} failed`), pre(message)], [], warnings, []);
 }
 
 function assemble(
   head: readonly string[],
   failures: readonly Failure[],
   warnings: readonly Warning[],
-  table: Table | undefined,
+  tables: readonly Table[],
 ): string {
   const room = MOST_BYTES - RESERVED_BYTES;
   const shown = takeWithin(room / 2, failures, details);
   const notes = takeWithin(room / 4, warnings.slice(0, MOST_WARNINGS), warning);
-  const rows = takeWithin(room - bytesOf(shown) - bytesOf(notes), table?.rows ?? [], row);
+  let left = room - bytesOf(shown) - bytesOf(notes);
+  const cutTables = tables.map(({ columns, rows }) => {
+    const taken = takeWithin(left, rows, row);
+    left -= bytesOf(taken);
+    return { columns, rows, taken };
+  });
   const missing = [
     ...missingOf(shown, failures, 'failures'),
     ...missingOf(notes, warnings, 'warnings'),
-    ...missingOf(rows, table?.rows ?? [], 'rows'),
+    ...cutTables.flatMap(({ taken, rows }) => missingOf(taken, rows, 'rows')),
   ];
   const sections = [
     ...head,
     ...shown,
     notes.length > 0 ? `**Warnings**\n\n${notes.join('')}` : '',
-    table === undefined ? '' : `${row(table.columns)}|${' --- |'.repeat(table.columns.length)}\n${rows.join('')}`,
+    ...cutTables.map(({ columns, taken }) => `${row(columns)}|${' --- |'.repeat(columns.length)}\n${taken.join('')}`),
     missing.length > 0 ? `Cut to what GitHub shows: ${missing.join(', ')}. The log and the outputs have all.\n` : '',
   ];
   return sections.filter((section) => section !== '').join('\n');

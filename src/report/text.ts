@@ -27,7 +27,7 @@ export function renderText(result: RunResult, paint: Paint): string {
   const lines = [
     paint(view.good ? 'bold' : 'red', oneLine(view.headline)),
     ...view.facts.map(([label, value]) => `  ${paint('dim', label.padEnd(width))}  ${oneLine(value)}`),
-    ...(view.table === undefined ? [] : ['', ...tableLines(view.table, paint)]),
+    ...view.tables.flatMap((table) => ['', ...tableLines(table, paint)]),
     ...view.failures.flatMap(({ title, words }) => [
       '',
       paint('red', oneLine(title)),

@@ -1,7 +1,8 @@
 import type { StoredSnapshot } from '../backends/backend.ts';
 import { TransshipError } from '../errors.ts';
 import type { RunResult } from '../modes/run.ts';
-import type { Outcome, ReleaseResult } from './results.ts';
+import type { Outputs } from '../outputs.ts';
+import type { Outcome, ReleaseResult, ResourceResult } from './results.ts';
 
 /** A warning as the report repeats it. */
 export interface Warning {
@@ -30,7 +31,7 @@ export interface View {
   /** Label and value. */
   readonly facts: readonly (readonly [string, string])[];
   readonly failures: readonly Failure[];
-  readonly table: Table | undefined;
+  readonly tables: readonly Table[];
 }
 
 /** First what needs a person, then the rest. */
@@ -56,8 +57,16 @@ export function viewOf(result: RunResult): View {
           words: release.message ?? 'No reason was given.',
           skipped: release.outcome === 'skipped',
         })),
+      ...(outputs.failures ?? []).map(({ object, outcome, message }) => ({
+        title: `${object} ${outcome}`,
+        words: message,
+        skipped: outcome === 'skipped',
+      })),
     ],
-    table: summary.mode === 'list' ? snapshotTable(snapshots) : releaseTable(releases),
+    tables: [
+      summary.mode === 'list' ? snapshotTable(snapshots) : releaseTable(releases),
+      resourceTable(outputs.resources ?? []),
+    ].filter((table) => table !== undefined),
   };
 }
 
@@ -71,12 +80,16 @@ export function failureOf({ outputs, summary }: RunResult): TransshipError {
     });
   }
   const releases = outputs.releases ?? [];
-  const failed = releases.filter(({ outcome }) => outcome === 'failed').map(nameOf);
-  const skipped = releases.filter(({ outcome }) => outcome === 'skipped').length;
+  const objects = outputs.failures ?? [];
+  const failed = [
+    ...releases.filter(({ outcome }) => outcome === 'failed').map(nameOf),
+    ...objects.filter(({ outcome }) => outcome === 'failed').map(({ object }) => object),
+  ];
+  const skipped = [...releases, ...objects].filter(({ outcome }) => outcome === 'skipped').length;
   const named = failed.slice(0, 10).join(', ') + (failed.length > 10 ? ` and ${failed.length - 10} more` : '');
   return new TransshipError(
     'IMPORT_FAILED',
-    `${failed.length} of ${countOf(releases.length, 'release')} failed: ${named}.${skipped === 0 ? '' : ` Skipped because of it: ${skipped}.`}`,
+    `${failed.length} of ${describeTotal(outputs)} failed${named === '' ? '' : `: ${named}`}.${skipped === 0 ? '' : ` Skipped because of it: ${skipped}.`}`,
     { hint: 'The summary says why, for each. Those not named there are done.' },
   );
 }
@@ -98,16 +111,44 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** `3 releases`, `13 objects`, `3 releases and 13 objects`: what a run was about. */
+function describeContent({ releases, resources }: Outputs): string {
+  const objects = countObjects(resources ?? [], 'all');
+  const parts = [
+    ...(releases === undefined ? [] : [countOf(releases.length, 'release')]),
+    ...(resources === undefined ? [] : [countOf(objects, 'object')]),
+  ];
+  return parts.length === 0 ? 'nothing' : parts.join(' and ');
+}
+
+/** The same as one number, for how many of them: `3 releases`, `16 releases and objects`. */
+function describeTotal(outputs: Outputs): string {
+  const { releases, resources } = outputs;
+  if (releases === undefined || resources === undefined) return describeContent(outputs);
+  return `${releases.length + countObjects(resources, 'all')} releases and objects`;
+}
+
+const DONE = ['exported', 'created', 'updated', 'unchanged', 'deleted'] as const;
+
+function countObjects(resources: readonly ResourceResult[], which: 'done' | 'all'): number {
+  const outcomes = which === 'done' ? DONE : ([...DONE, 'skipped', 'failed'] as const);
+  return resources.reduce((sum, row) => sum + outcomes.reduce((total, outcome) => total + row[outcome], 0), 0);
+}
+
 function headlineOf({ outputs, summary, failed }: RunResult): string {
   const releases = outputs.releases ?? [];
   switch (summary.mode) {
-    case 'export':
-      return `Exported ${countOf(releases.length, 'release')} from ${summary.cluster}`;
+    case 'export': {
+      // Of a kind, `skipped` are those that the rules leave out.
+      const exported = outputs.resources?.map((row) => ({ ...row, skipped: 0 }));
+      return `Exported ${describeContent({ ...outputs, resources: exported })} from ${summary.cluster}`;
+    }
     case 'import': {
-      const done = releases.filter(({ outcome }) => !ORDER.includes(outcome)).length;
-      return failed
-        ? `Imported ${done} of ${countOf(releases.length, 'release')} into ${summary.cluster}`
-        : `Imported ${countOf(releases.length, 'release')} into ${summary.cluster}`;
+      if (!failed) return `Imported ${describeContent(outputs)} into ${summary.cluster}`;
+      const done =
+        releases.filter(({ outcome }) => !ORDER.includes(outcome)).length +
+        countObjects(outputs.resources ?? [], 'done');
+      return `Imported ${done} of ${describeTotal(outputs)} into ${summary.cluster}`;
     }
     case 'list':
       return outputs.snapshots?.length ? countOf(outputs.snapshots.length, 'snapshot') : 'No snapshots';
@@ -148,11 +189,23 @@ function releaseTable(releases: readonly ReleaseResult[]): Table | undefined {
   };
 }
 
+/** The columns that count something, after those that name the kind. */
+function resourceTable(resources: readonly ResourceResult[]): Table | undefined {
+  if (resources.length === 0) return undefined;
+  const outcomes = ([...DONE, 'skipped', 'failed'] as const).filter((outcome) =>
+    resources.some((row) => row[outcome] > 0),
+  );
+  return {
+    columns: ['Resource', 'API version', ...outcomes.map((outcome) => outcome[0]?.toUpperCase() + outcome.slice(1))],
+    rows: resources.map((row) => [row.resource, row.apiVersion, ...outcomes.map((outcome) => String(row[outcome]))]),
+  };
+}
+
 function snapshotTable(snapshots: readonly StoredSnapshot[]): Table | undefined {
   if (snapshots.length === 0) return undefined;
   return {
-    columns: ['Snapshot', 'Size', 'State', 'Location'],
-    rows: snapshots.map(({ id, size, state, location }) => [id, formatSize(size), state, location]),
+    columns: ['Snapshot', 'Size', 'Layout', 'State', 'Location'],
+    rows: snapshots.map(({ id, size, layout, state, location }) => [id, formatSize(size), layout, state, location]),
   };
 }
 

@@ -3,7 +3,7 @@ import { Agent, request } from 'node:https';
 /** How the test bed itself talks to its API server. */
 export interface ApiClient {
   /** Sends a request and resolves with the status and the parsed answer, whatever the status is. */
-  send(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+  send(method: string, path: string, body?: unknown, contentType?: string): Promise<{ status: number; body: unknown }>;
   close(): void;
 }
 
@@ -11,9 +11,9 @@ export interface ApiClient {
 export function createApiClient(server: string, credentials: { ca: string; cert: string; key: string }): ApiClient {
   const agent = new Agent({ ...credentials, keepAlive: true });
   return {
-    send: (method, path, body) =>
+    send: (method, path, body, contentType = 'application/json') =>
       new Promise((resolve, reject) => {
-        const headers = { 'content-type': 'application/json' };
+        const headers = { 'content-type': contentType };
         const sent = request(new URL(path, server), { method, agent, headers, timeout: 30_000 }, async (response) => {
           try {
             let text = '';

@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse, request as sendRequest } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse, request as sendPlain } from 'node:http';
+import { type Agent, request as sendEncrypted } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** A request on its way through the proxy. */
@@ -36,11 +37,13 @@ export interface FaultyProxy {
  *
  * @param choose - asked for each request; without an answer the request passes
  * @param before - what happens before a request goes on
+ * @param agent - for a server behind TLS: whom to trust, and the client's own certificate
  */
 export async function startFaultyProxy(
   target: string,
   choose: (request: ProxiedRequest) => Fault | undefined,
   before?: (request: ProxiedRequest) => Promise<void>,
+  agent?: Agent,
 ): Promise<FaultyProxy> {
   const requests: ProxiedRequest[] = [];
   const server = createServer((incoming, outgoing) => {
@@ -48,7 +51,7 @@ export async function startFaultyProxy(
     const seen = { method, path, headers };
     requests.push(seen);
     const fault = choose(seen);
-    const go = () => handle(target, incoming, outgoing, fault);
+    const go = () => handle({ target, agent }, incoming, outgoing, fault);
     if (before === undefined) go();
     else before(seen).then(go, () => incoming.socket.destroy());
   });
@@ -65,7 +68,12 @@ export async function startFaultyProxy(
   };
 }
 
-function handle(target: string, incoming: IncomingMessage, outgoing: ServerResponse, fault: Fault | undefined): void {
+function handle(
+  { target, agent }: { target: string; agent: Agent | undefined },
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  fault: Fault | undefined,
+): void {
   const reset = () => incoming.socket.resetAndDestroy();
   if (fault?.kind === 'reset') {
     reset();
@@ -78,7 +86,8 @@ function handle(target: string, incoming: IncomingMessage, outgoing: ServerRespo
   }
   const { method, url, headers } = incoming;
   // The headers go on as they are: the host is part of what the client signed.
-  const onward = sendRequest(new URL(url ?? '/', target), { method, headers, agent: false }, (answer) => {
+  const send = agent === undefined ? sendPlain : sendEncrypted;
+  const onward = send(new URL(url ?? '/', target), { method, headers, agent: agent ?? false }, (answer) => {
     if (fault?.kind === 'lose-answer') {
       answer.resume();
       answer.on('end', reset);

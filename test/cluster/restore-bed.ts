@@ -11,7 +11,7 @@ import { runProgram } from '../../src/exec.ts';
 import type { ArchiveFiles } from '../../src/releases/bundles.ts';
 import { collectReleases } from '../../src/releases/collect.ts';
 import { decodeRecord, type ReleaseRecord } from '../../src/releases/record.ts';
-import { type RestoreOptions, restoreReleases } from '../../src/releases/restore.ts';
+import { prepareRestore, type RestoreOptions } from '../../src/releases/restore.ts';
 import { type Reporter, silentReporter } from '../../src/report/reporter.ts';
 import type { ReleaseResult } from '../../src/report/results.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
@@ -91,7 +91,8 @@ export async function startRestoreBed(): Promise<RestoreBed> {
     async restore(files, { helm = 'helm4', map = {}, only, history, ...options } = {}) {
       const names = new Set([...files.keys()].filter((path) => path.startsWith('_releases/')).map(nameIn));
       const temporaryDirectory = await mkdtemp(join(folder, 'import-'));
-      return restoreReleases(asArchive(files), {
+      const prepared = await prepareRestore(asArchive(files), {
+        mayBeEmpty: false,
         choice: {
           namespaces: [],
           exclude: only === undefined ? [] : [...names].filter((name) => !only.includes(name)),
@@ -113,6 +114,8 @@ export async function startRestoreBed(): Promise<RestoreBed> {
         reporter: silentReporter,
         ...options,
       });
+      await prepared.applyCrds();
+      return prepared.install();
     },
     async close() {
       await Promise.all([source, target].map(({ cluster }) => cluster.close()));

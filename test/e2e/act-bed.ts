@@ -12,6 +12,7 @@ import { type Helm, makeHelm } from './helm.ts';
 export const examples = resolve(import.meta.dirname, '../../examples');
 export const promoteFile = join(examples, 'promote/promote.yml');
 export const postReleaseFile = join(examples, 'post-release/post-release.yml');
+export const backupFile = join(examples, 'cluster-backup/cluster-backup.yml');
 export const shop = join(examples, 'charts/shop');
 export const RUN_ID = 4711;
 
@@ -28,6 +29,8 @@ export interface ExampleBed {
   promote(options?: Partial<WorkflowOptions>): Promise<WorkflowRun>;
   /** Runs examples/post-release as after a deployment that ended so. */
   exportAfter(conclusion: 'success' | 'failure'): Promise<WorkflowRun>;
+  /** Runs examples/cluster-backup as in the night. */
+  backUp(): Promise<WorkflowRun>;
   /** Removes the release shop from PROD. */
   emptyProd(): Promise<void>;
   close(): Promise<void>;
@@ -39,7 +42,7 @@ export async function startExampleBed(): Promise<ExampleBed> {
   const scratch = await mkdtemp(join(tmpdir(), 'transship-workflows-'));
   const [stage, prod, s3, service] = await Promise.all([
     startCluster({ name: 'stage', tokens: [{ user: 'exporter' }] }),
-    startCluster({ name: 'prod', tokens: [{ user: 'importer' }, { user: 'exporter' }] }),
+    startCluster({ name: 'prod', tokens: [{ user: 'importer' }, { user: 'exporter' }, { user: 'backup' }] }),
     startS3(),
     startArtifactService({ runId: RUN_ID }),
   ]);
@@ -86,6 +89,18 @@ export async function startExampleBed(): Promise<ExampleBed> {
         vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/nightly/prod`, AWS_REGION: s3.region },
         env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
       }),
+    backUp: () =>
+      runWorkflow({
+        workflow: backupFile,
+        event: 'schedule',
+        secrets: {
+          PROD_KUBECONFIG: base64(kubeconfigOf(prod, 'backup')),
+          AWS_ACCESS_KEY_ID: s3.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        },
+        vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/trees`, AWS_REGION: s3.region },
+        env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
+      }),
     async emptyProd() {
       await prodHelm.run(['uninstall', 'shop', '--namespace', 'prod', '--ignore-not-found', '--wait']);
       await prod.kubectl(['delete', 'jobs', '--all', '--namespace', 'prod']);
@@ -126,6 +141,8 @@ async function grant(stage: TestCluster, prod: TestCluster): Promise<void> {
   await stage.kubectl(['create', 'rolebinding', 'records', '--role=records', '--user=exporter', ...inStage]);
   await prod.kubectl(['create', 'clusterrole', 'records', ...records]);
   await prod.kubectl(['create', 'clusterrolebinding', 'records', '--clusterrole=records', '--user=exporter']);
+  await prod.kubectl(['create', 'clusterrole', 'backup', '--verb=get,list', '--resource=*.*']);
+  await prod.kubectl(['create', 'clusterrolebinding', 'backup', '--clusterrole=backup', '--user=backup']);
   const inProd = ['--namespace', 'prod'];
   await prod.kubectl(['create', 'rolebinding', 'importer', '--clusterrole=admin', '--user=importer', ...inProd]);
 }

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import { vi } from 'vitest';
 import type { KubeObject } from '../../src/cluster/cluster.ts';
 import { createApiClient } from '../cluster/api-client.ts';
 import type { RunningCluster } from './bed.ts';
@@ -40,6 +42,18 @@ export async function fingerprint(cluster: RunningCluster): Promise<Record<strin
   } finally {
     api.close();
   }
+}
+
+/** The {@link fingerprint} of a cluster whose controllers have done what they had to. */
+export async function quietFingerprint(cluster: RunningCluster): Promise<Record<string, string>> {
+  let last: Record<string, string> = {};
+  const isQuiet = async () => {
+    const before = last;
+    last = await fingerprint(cluster);
+    return isDeepStrictEqual(before, last);
+  };
+  await vi.waitUntil(isQuiet, { interval: 300, timeout: 30_000 });
+  return last;
 }
 
 function rowsOf(path: string, list: unknown): [string, string][] {

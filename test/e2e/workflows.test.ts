@@ -250,14 +250,53 @@ describe('examples/post-release/post-release.yml', () => {
     expect(await objects()).toEqual(before);
   });
 
-  async function objects(): Promise<string[]> {
-    const bucket = join(bed.s3.folder, 'buckets', bed.s3.bucket);
-    const entries = await readdir(bucket, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(bucket.length + 1));
+  function objects(): Promise<string[]> {
+    return storedObjects('nightly/');
   }
 });
+
+describe('examples/cluster-backup/cluster-backup.yml', () => {
+  let run: WorkflowRun;
+
+  beforeAll(async () => {
+    await bed.emptyProd();
+    await bed.prodHelm.run(['install', 'shop', shop, '--namespace', 'prod']);
+    await bed.prod.kubectl(['create', 'configmap', 'by-hand', '--namespace', 'prod', '--from-literal=a=b']);
+    run = await bed.backUp();
+  });
+
+  it('exports, and finds whole what it exported, with no more rights than its README asks for', () => {
+    expect(run.succeeded, run.log).toBe(true);
+    expect(run.jobs).toEqual({ backup: 'success' });
+    expect(run.summary('backup')).toContain('### ✅ Exported 1 release and ');
+  });
+
+  it('stores a file for each kind and namespace, the manifest among them', async () => {
+    const folder = `trees/prod-backup/backup/${run.outputs('export').snapshot}`;
+    expect(await storedObjects('trees/')).toEqual(
+      expect.arrayContaining(
+        ['_snapshot.json', '_releases/prod/shop/1.json', 'clusterroles.json', 'prod/configmaps.json', 'manifest'].map(
+          (file) => `${folder}/${file}`,
+        ),
+      ),
+    );
+  });
+
+  it('leaves to the release what the release brings', async () => {
+    const file = `trees/prod-backup/backup/${run.outputs('export').snapshot}/prod/configmaps.json`;
+    const { items } = JSON.parse(await readFile(join(bed.s3.folder, 'buckets', bed.s3.bucket, file), 'utf8'));
+    expect(items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)).toEqual(['by-hand']);
+  });
+});
+
+async function storedObjects(prefix: string): Promise<string[]> {
+  const bucket = join(bed.s3.folder, 'buckets', bed.s3.bucket);
+  const entries = await readdir(bucket, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(bucket.length + 1))
+    .filter((key) => key.startsWith(prefix));
+}
 
 /** An example with one setting changed. */
 async function changed(workflow: string, setting: string, instead: string): Promise<string> {

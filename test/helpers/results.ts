@@ -1,5 +1,5 @@
 import type { RunResult } from '../../src/modes/run.ts';
-import type { ReleaseResult } from '../../src/report/results.ts';
+import type { ReleaseResult, ResourceResult } from '../../src/report/results.ts';
 
 /** One row, with what matters to the test put in its place. */
 export function releaseResult(changes: Partial<ReleaseResult> = {}): ReleaseResult {
@@ -15,6 +15,12 @@ export function releaseResult(changes: Partial<ReleaseResult> = {}): ReleaseResu
     outcome: 'created',
     ...changes,
   };
+}
+
+/** One kind, with what matters to the test put in its place. */
+export function resourceResult(changes: Partial<ResourceResult> = {}): ResourceResult {
+  const none = { exported: 0, created: 0, updated: 0, unchanged: 0, deleted: 0, skipped: 0, failed: 0 };
+  return { apiVersion: 'v1', kind: 'ConfigMap', resource: 'configmaps', ...none, ...changes };
 }
 
 /** An export of two releases that went well. */

@@ -17,8 +17,11 @@ describe('what a mode gets when only the mode is given', () => {
     expect(parseInputs({ mode: 'export' }, 'cli')).toEqual({
       mode: 'export',
       include: ['releases'],
+      'cluster-resources': 'needed',
+      strict: false,
       history: 'all',
       compression: 'zstd',
+      layout: 'archive',
       concurrency: 8,
       summary: true,
       backend: 'local',
@@ -29,11 +32,11 @@ describe('what a mode gets when only the mode is given', () => {
   it('fills in the defaults of import', () => {
     expect(parseInputs({ mode: 'import' }, 'action')).toEqual({
       mode: 'import',
-      include: ['releases'],
       history: 'all',
       snapshot: 'latest',
       'namespace-map': {},
       replace: false,
+      recreate: false,
       'no-hooks': false,
       wait: false,
       timeout: 300_000,
@@ -59,9 +62,10 @@ it('turns every text into its value', () => {
   const raw = {
     mode: 'import',
     namespace: 'shop, billing\nteam-*',
-    include: 'releases',
+    include: 'releases,resources',
     selector: 'team=web',
-    exclude: 'shop/old-*',
+    exclude: 'shop/old-*,Job,shop/secrets/tmp-*',
+    'restore-status': 'widgets.example.com',
     history: '3',
     backend: 's3',
     path: 's3://backups/stage',
@@ -74,6 +78,7 @@ it('turns every text into its value', () => {
     context: 'prod',
     'namespace-map': 'shop:shop-prod\nbilling = money',
     replace: 'true',
+    recreate: 'true',
     'no-hooks': 'false',
     wait: 'TRUE',
     timeout: '1h30m',
@@ -85,9 +90,10 @@ it('turns every text into its value', () => {
   expect(parseInputs(raw, 'cli')).toEqual({
     mode: 'import',
     namespace: ['shop', 'billing', 'team-*'],
-    include: ['releases'],
+    include: ['releases', 'resources'],
     selector: 'team=web',
-    exclude: ['shop/old-*'],
+    exclude: ['shop/old-*', 'Job', 'shop/secrets/tmp-*'],
+    'restore-status': ['widgets.example.com'],
     history: 3,
     backend: 's3',
     path: 's3://backups/stage',
@@ -100,6 +106,7 @@ it('turns every text into its value', () => {
     context: 'prod',
     'namespace-map': { shop: 'shop-prod', billing: 'money' },
     replace: true,
+    recreate: true,
     'no-hooks': false,
     wait: true,
     timeout: 5_400_000,
@@ -205,7 +212,7 @@ describe('what is refused, and in which words', () => {
     [
       'kinds that cannot travel yet',
       { mode: 'export', include: 'releases,vms' },
-      'include: "vms" is not allowed. Give releases.',
+      'include: "vms" is not allowed. Give releases or resources.',
     ],
     [
       'every wrong item of a list',
@@ -272,6 +279,36 @@ describe('what is refused, and in which words', () => {
       'retention where GitHub deletes nothing',
       { mode: 'export', path: 's3://backups', 'retention-days': '7' },
       'retention-days: "7" is only for backend artifact, and here it is s3. Remove it, or set backend to artifact.',
+    ],
+    [
+      'a tree as an artifact',
+      { mode: 'export', backend: 'artifact', layout: 'tree' },
+      'layout: "tree" is only for backend s3 and local, and here it is artifact. Remove it, or give a path in one of those.',
+    ],
+    [
+      'a compressed tree',
+      { mode: 'export', path: './snapshots', layout: 'tree', compression: 'xz' },
+      'compression: "xz" does not go with layout tree, whose files are plain JSON. Remove one of the two.',
+    ],
+    [
+      'a tree in a file',
+      { mode: 'export', path: './backup.tar.zst', layout: 'tree' },
+      'path: "./backup.tar.zst" is the name of an archive, and layout is tree. Give a folder, or set layout to archive.',
+    ],
+    [
+      'what is about resources in an export of releases',
+      { mode: 'export', 'restore-status': 'widgets' },
+      'restore-status: "widgets" is about resources, and include does not have them. Add resources to include, or remove it.',
+    ],
+    [
+      'the same in an import of releases alone',
+      { mode: 'import', include: 'releases', 'restore-status': 'widgets' },
+      'restore-status: "widgets" is about resources, and include does not have them. Add resources to include, or remove it.',
+    ],
+    [
+      'deleting objects without being allowed to change them',
+      { mode: 'import', recreate: 'true' },
+      'recreate: "true" needs replace too. Set replace to true.',
     ],
     [
       'a repository without a run',

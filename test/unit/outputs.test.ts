@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { countReleases, formatOutputs, formatOutputsJson, hasChanges } from '../../src/outputs.ts';
-import type { Outcome, ReleaseResult } from '../../src/report/results.ts';
+import { countOutcomes, formatOutputs, formatOutputsJson, hasChanges } from '../../src/outputs.ts';
+import type { Outcome, ReleaseResult, ResourceResult } from '../../src/report/results.ts';
 
 function release(outcome: Outcome): ReleaseResult {
   return {
@@ -34,11 +34,46 @@ it('prints the same object as JSON in a fixed order', () => {
 });
 
 it('counts what became of releases', () => {
-  const counts = countReleases([release('created'), release('created'), release('failed'), release('exported')]);
+  const counts = countOutcomes([release('created'), release('created'), release('failed'), release('exported')]);
   expect(counts).toEqual({ created: 2, updated: 0, unchanged: 0, deleted: 0, skipped: 0, failed: 1 });
 });
 
 it('calls a cluster changed only when something in it was made, updated or deleted', () => {
-  expect(hasChanges(countReleases([release('updated')]))).toBe(true);
-  expect(hasChanges(countReleases([release('failed'), release('skipped'), release('unchanged')]))).toBe(false);
+  expect(hasChanges(countOutcomes([release('updated')]))).toBe(true);
+  expect(hasChanges(countOutcomes([release('failed'), release('skipped'), release('unchanged')]))).toBe(false);
+});
+
+const row: ResourceResult = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  resource: 'configmaps',
+  exported: 9,
+  created: 3,
+  updated: 1,
+  unchanged: 2,
+  deleted: 0,
+  skipped: 4,
+  failed: 5,
+};
+
+it('counts objects beside releases', () => {
+  expect(countOutcomes([release('created')], [row, row])).toEqual({
+    created: 7,
+    updated: 2,
+    unchanged: 4,
+    deleted: 0,
+    skipped: 8,
+    failed: 10,
+  });
+});
+
+it('gives a workflow no more failures than GitHub takes, and JSON all of them', () => {
+  const failures = Array.from({ length: 501 }, (_, index) => ({
+    object: `ConfigMap shop/c${index}`,
+    outcome: 'failed' as const,
+    message: 'no',
+  }));
+  const [[, text = ''] = []] = formatOutputs({ failures });
+  expect(JSON.parse(text)).toHaveLength(500);
+  expect(JSON.parse(formatOutputsJson({ failures })).failures).toHaveLength(501);
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatDuration, parseDuration, parseNamespaceGlob, parseReleaseGlob } from '../../../src/inputs/parsers.ts';
+import { formatDuration, parseDuration, parseExclude, parseNamespaceGlob } from '../../../src/inputs/parsers.ts';
 
 it.each([
   ['90s', 90_000, '1m30s'],
@@ -28,10 +28,13 @@ it.each(['-shop', 'shop-', 'Shop', 'shop.prod', 'shop/web', '[ab]', 'a'.repeat(6
   },
 );
 
-it.each(['web', 'web-*', 'shop/web', '*/web', 'web.v2'])('takes the release %s', (text) => {
-  expect(parseReleaseGlob(text)).toEqual({ value: text });
-});
+it.each(['web', 'web-*', 'shop/web', '*/web', 'Deployment', 'roles.rbac.authorization.k8s.io/*', 'shop/secrets/db-*'])(
+  'takes the pattern %s',
+  (text) => {
+    expect(parseExclude(text)).toEqual({ value: text });
+  },
+);
 
-it.each(['shop/', '/web', 'a/b/c', 'Web', 'a b'])('refuses the release %s', (text) => {
-  expect(parseReleaseGlob(text)).toHaveProperty('problem');
+it.each(['shop/', '/web', 'a/b/c/d', 'a b', '[ab]'])('refuses the pattern %s', (text) => {
+  expect(parseExclude(text)).toHaveProperty('problem');
 });

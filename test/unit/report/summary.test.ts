@@ -57,15 +57,27 @@ it('shows an import that failed in part: first why, in the words of Helm, then e
 
 it('shows what a backend holds', () => {
   const snapshots = [
-    { id: '26-01-31_12-00-00', location: 's3://b/1.tar.zst', size: 3_500_000, state: 'complete' as const },
-    { id: '26-01-30_12-00-00', location: 's3://b/0.tar.zst', size: 12, state: 'unfinished' as const },
+    {
+      id: '26-01-31_12-00-00',
+      layout: 'archive' as const,
+      location: 's3://b/1.tar.zst',
+      size: 3_500_000,
+      state: 'complete' as const,
+    },
+    {
+      id: '26-01-30_12-00-00',
+      layout: 'archive' as const,
+      location: 's3://b/0.tar.zst',
+      size: 12,
+      state: 'unfinished' as const,
+    },
   ];
   expect(renderSummary({ failed: false, summary: { mode: 'list' }, outputs: { snapshots } })).toBe(`### ✅ 2 snapshots
 
-| Snapshot | Size | State | Location |
-| --- | --- | --- | --- |
-| 26-01-31\\_12-00-00 | 3.3 MiB | complete | s3://b/1.tar.zst |
-| 26-01-30\\_12-00-00 | 12 B | unfinished | s3://b/0.tar.zst |
+| Snapshot | Size | Layout | State | Location |
+| --- | --- | --- | --- | --- |
+| 26-01-31\\_12-00-00 | 3.3 MiB | archive | complete | s3://b/1.tar.zst |
+| 26-01-30\\_12-00-00 | 12 B | archive | unfinished | s3://b/0.tar.zst |
 `);
 });
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { failureOf, formatSize } from '../../../src/report/view.ts';
-import { halfImported, releaseResult } from '../../helpers/results.ts';
+import { failureOf, formatSize, viewOf } from '../../../src/report/view.ts';
+import { halfImported, releaseResult, resourceResult } from '../../helpers/results.ts';
 
 it.each([
   [0, '0 B'],
@@ -32,4 +32,34 @@ it('names the first damage of a snapshot', () => {
     code: 'ARCHIVE_DAMAGED',
     message: 'Snapshot 26-01-31_12-00-00 is damaged: a.json is missing. (and 1 more)',
   });
+});
+
+const services = resourceResult({ kind: 'Service', resource: 'services', created: 2, failed: 1 });
+const configMaps = resourceResult({ created: 5, unchanged: 3 });
+const failures = [{ object: 'Service shop/web', outcome: 'failed' as const, message: 'port is taken' }];
+
+it('counts objects in the headline, and shows a row a kind with the columns that count something', () => {
+  const { headline, tables } = viewOf({
+    failed: false,
+    summary: { mode: 'export', cluster: 'stage' },
+    outputs: { resources: [resourceResult({ exported: 5, skipped: 2 })] },
+  });
+  expect(headline).toBe('Exported 5 objects from stage');
+  expect(tables).toEqual([
+    { columns: ['Resource', 'API version', 'Exported', 'Skipped'], rows: [['configmaps', 'v1', '5', '2']] },
+  ]);
+});
+
+it('names objects beside releases when an import of both fails', () => {
+  const outputs = { releases: [releaseResult()], resources: [services, configMaps], failures };
+  const result = { failed: true, summary: { mode: 'import', cluster: 'prod' }, outputs } as const;
+  expect(viewOf(result).headline).toBe('Imported 11 of 12 releases and objects into prod');
+  expect(viewOf(result).failures).toEqual([
+    { title: 'Service shop/web failed', words: 'port is taken', skipped: false },
+  ]);
+  expect(viewOf(result).tables.map(({ columns }) => columns)).toEqual([
+    ['Release', 'Namespace', 'Chart', 'Version', 'App version', 'Revision', 'Result'],
+    ['Resource', 'API version', 'Created', 'Unchanged', 'Failed'],
+  ]);
+  expect(failureOf(result).message).toBe('1 of 12 releases and objects failed: Service shop/web.');
 });

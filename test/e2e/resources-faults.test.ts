@@ -1,0 +1,269 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Fault, ProxiedRequest } from '../cluster/faulty-proxy.ts';
+import { type Api, openApi } from './api.ts';
+import { type ApiProxy, startApiProxy, statusAnswer } from './api-proxy.ts';
+import { objectFiles, readArchiveFiles } from './archive-files.ts';
+import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
+import { type BreakableProxy, startBreakableProxy } from './breakable-proxy.ts';
+import { rewriteKubeconfig } from './kubeconfigs.ts';
+import { asList } from './live-object.ts';
+import { makePlace, type Place } from './place.ts';
+import { failuresOf, rowOf } from './resource-rows.ts';
+import { runTransship, type TransshipRun } from './run-transship.ts';
+
+const COUNT = 1200;
+
+// One cluster is source and target: what is exported from a namespace is imported into another one.
+let bed: Bed;
+let cluster: RunningCluster;
+let api: Api;
+/** The namespace that is exported, and imported under a new name by each test. */
+let crowd: Place;
+/** Its objects, as an export without any trouble has them. */
+let wanted: Record<string, string>;
+let proxy: ApiProxy | undefined;
+let wire: BreakableProxy | undefined;
+let target: string;
+let count = 0;
+
+beforeAll(async () => {
+  bed = await prepareBed();
+  cluster = await bed.start('faults');
+  api = openApi(cluster);
+  crowd = await makePlace(bed, cluster, api, 'crowd');
+  await Promise.all(
+    Array.from({ length: COUNT }, (_, index) =>
+      api.create(crowd.from('configmaps'), {
+        metadata: { name: `member-${String(index).padStart(4, '0')}` },
+        data: { text: `${index} `.repeat(150) },
+      }),
+    ),
+  );
+  await api.create(crowd.from('secrets'), { metadata: { name: 'secret' } });
+  await api.create(crowd.from('services'), { metadata: { name: 'service' }, spec: { ports: [{ port: 80 }] } });
+  const run = await crowd.export();
+  wanted = objectFiles(await readArchiveFiles(String(run.output.location)));
+});
+
+afterAll(async () => {
+  api?.close();
+  await bed?.close();
+});
+
+beforeEach(() => {
+  count += 1;
+  target = `target-${count}`;
+});
+
+afterEach(async () => {
+  await proxy?.stop();
+  await wire?.close();
+  proxy = undefined;
+  wire = undefined;
+});
+
+/** Runs the command on a way to the server on which the chosen requests fail. */
+async function onFaultyWay(
+  args: readonly string[],
+  choose: (request: ProxiedRequest) => Fault | undefined,
+  options: Parameters<typeof runTransship>[1] & { before?: (request: ProxiedRequest) => Promise<void> } = {},
+): Promise<TransshipRun> {
+  proxy = await startApiProxy(cluster, crowd.folder, choose, options.before);
+  return runTransship([...args, '--kubeconfig', proxy.kubeconfig], {
+    env: bed.environment(cluster, 'none'),
+    ...options,
+  });
+}
+
+/** Runs the command on a way that is cut after so many bytes, while the server is killed and started again. */
+async function whileServerRestarts(args: readonly string[], bytes: number): Promise<TransshipRun> {
+  const url = new URL(cluster.server);
+  const way = await startBreakableProxy({ host: url.hostname, port: Number(url.port) });
+  wire = way;
+  const server = `https://127.0.0.1:${way.port}`;
+  const kubeconfig = await rewriteKubeconfig(cluster, crowd.folder, (entry) => ({ ...entry, server }));
+  const restarted = way
+    .breakAfter(bytes)
+    .then(() => cluster.restartApiServer())
+    .then(() => way.restore());
+  const run = await runTransship([...args, '--kubeconfig', kubeconfig], { env: bed.environment(cluster, 'none') });
+  await restarted;
+  return run;
+}
+
+const exporting = (...more: string[]) => [
+  ...['export', '--include', 'resources', '-n', crowd.source, '--path', `${crowd.folder}/case-${count}`],
+  ...more,
+];
+const importing = () => ['import', '--path', crowd.folder, '--namespace-map', `${crowd.source}:${target}`];
+const members = (namespace: string) => `/api/v1/namespaces/${namespace}/configmaps`;
+const isMemberList = ({ method, path }: ProxiedRequest) => method === 'GET' && path.startsWith(members(crowd.source));
+const isMemberCreate = ({ method, path }: ProxiedRequest) => method === 'POST' && path.startsWith(members(target));
+
+/** The export is whole: what is in it is what is in one without trouble. */
+async function expectWhole(run: TransshipRun): Promise<void> {
+  expect(run.exitCode, run.stderr).toBe(0);
+  expect(objectFiles(await readArchiveFiles(String(run.output.location)))).toEqual(wanted);
+}
+
+/** All that is to be in the target is, each as it was at the source. */
+async function expectComplete(): Promise<void> {
+  const content = async (namespace: string) =>
+    (await api.list(members(namespace))).map(({ metadata, data }) => [metadata.name, data]);
+  expect(await content(target)).toEqual(await content(crowd.source));
+  const again = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
+  expect(again.output, again.stderr).toMatchObject({ changed: false, counts: { unchanged: COUNT + 3, failed: 0 } });
+}
+
+describe('an export', () => {
+  it('during which the API server is killed and comes back is whole', async () => {
+    await expectWhole(await whileServerRestarts(exporting(), 150_000));
+  });
+
+  it('whose continue token expires loses and doubles nothing', async () => {
+    let expired = 0;
+    const run = await onFaultyWay(exporting(), (request) => {
+      if (!isMemberList(request) || !request.path.includes('continue=')) return undefined;
+      expired += 1;
+      return expired === 2 ? statusAnswer(410, 'Expired') : undefined;
+    });
+    expect(expired).toBeGreaterThanOrEqual(2);
+    await expectWhole(run);
+  });
+
+  it.each([429, 503])('that the server tells to wait (%i) waits as long as it says, and is whole', async (code) => {
+    const times: number[] = [];
+    const run = await onFaultyWay(exporting(), (request) => {
+      if (!isMemberList(request) || !request.path.includes('continue=')) return undefined;
+      times.push(performance.now());
+      return times.length === 1 ? statusAnswer(code, 'TooManyRequests', { 'retry-after': '1' }) : undefined;
+    });
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(1000);
+    await expectWhole(run);
+  });
+
+  it('half of whose answers are cut is whole', async () => {
+    let asked = 0;
+    const run = await onFaultyWay(exporting(), (request) => {
+      if (!isMemberList(request)) return undefined;
+      asked += 1;
+      return asked % 2 === 1 ? { kind: 'cut', after: 1000 } : undefined;
+    });
+    await expectWhole(run);
+  });
+
+  it.each(['archive', 'tree'])('that is killed leaves no snapshot behind (layout %s)', async (layout) => {
+    let kill: () => void = () => undefined;
+    let pages = 0;
+    const run = await onFaultyWay(exporting('--layout', layout), () => undefined, {
+      onStart: (child) => {
+        kill = () => child.kill('SIGKILL');
+      },
+      before: async (request) => {
+        pages += isMemberList(request) ? 1 : 0;
+        if (pages < 3) return;
+        kill();
+        await new Promise(() => undefined);
+      },
+    });
+    expect(run.exitCode).toBe(137);
+    const path = `${crowd.folder}/case-${count}`;
+    const env = bed.environment(cluster, 'none');
+    const taken = await runTransship(['import', '--path', path], { env });
+    expect(taken.exitCode, taken.stderr).toBe(1);
+    const listed = await runTransship(['list', '--path', path], { env });
+    const complete = asList(listed.output.snapshots).filter((one) => !JSON.stringify(one).includes('unfinished'));
+    expect(complete).toEqual([]);
+    // The next one is not disturbed by what lies there.
+    const next = await runTransship(exporting('--layout', layout), { env });
+    expect(next.exitCode, next.stderr).toBe(0);
+    expect((await runTransship(['verify', '--path', path], { env })).exitCode).toBe(0);
+  });
+});
+
+describe('an import', () => {
+  it('during which the API server is killed and comes back is complete', async () => {
+    const run = await whileServerRestarts(importing(), 600_000);
+    expect(failuresOf(run)).toEqual([]);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(rowOf(run, 'ConfigMap')).toMatchObject({ created: COUNT, failed: 0 });
+    await expectComplete();
+  });
+
+  it('whose answers are lost after the server has done its part is complete, and nothing counts as failed', async () => {
+    let creates = 0;
+    const run = await onFaultyWay(importing(), (request) => {
+      creates += isMemberCreate(request) ? 1 : 0;
+      return isMemberCreate(request) && creates % 10 === 0 ? { kind: 'lose-answer' } : undefined;
+    });
+    expect(failuresOf(run)).toEqual([]);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(rowOf(run, 'ConfigMap')).toMatchObject({ created: COUNT });
+    await expectComplete();
+  });
+
+  it('whose requests are reset before the server sees them is complete', async () => {
+    let creates = 0;
+    const run = await onFaultyWay(importing(), (request) => {
+      creates += isMemberCreate(request) ? 1 : 0;
+      return isMemberCreate(request) && creates % 10 === 0 ? { kind: 'reset' } : undefined;
+    });
+    expect(failuresOf(run)).toEqual([]);
+    expect(run.exitCode, run.stderr).toBe(0);
+    await expectComplete();
+  });
+
+  it.each([429, 503])('that the server tells to wait (%i) is complete', async (code) => {
+    let creates = 0;
+    const run = await onFaultyWay(importing(), (request) => {
+      creates += isMemberCreate(request) ? 1 : 0;
+      return isMemberCreate(request) && creates % 100 === 0
+        ? statusAnswer(code, code === 429 ? 'TooManyRequests' : 'ServiceUnavailable', { 'retry-after': '1' })
+        : undefined;
+    });
+    expect(failuresOf(run)).toEqual([]);
+    expect(run.exitCode, run.stderr).toBe(0);
+    await expectComplete();
+  });
+
+  it('that is killed is completed by the next one', async () => {
+    const run = await stopHalfway('SIGKILL');
+    expect(run.exitCode).toBe(137);
+    const there = (await api.names(members(target))).length;
+    expect(there).toBeGreaterThan(100);
+    expect(there).toBeLessThan(COUNT);
+    const next = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
+    expect(next.exitCode, next.stderr).toBe(0);
+    const { created, unchanged } = rowOf(next, 'ConfigMap');
+    expect(created + unchanged).toBe(COUNT);
+    expect(unchanged).toBe(there - 1); // kube-root-ca.crt
+    await expectComplete();
+  });
+
+  it('that is told to stop says so, and is completed by the next one', async () => {
+    const run = await stopHalfway('SIGTERM');
+    expect(run.exitCode).toBeGreaterThan(0);
+    expect(run.stderr.match(/^error/gim), run.stderr).toHaveLength(1);
+    expect(run.stderr).not.toMatch(/^\s+at .*:\d+/m);
+    const next = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
+    expect(next.exitCode, next.stderr).toBe(0);
+    await expectComplete();
+  });
+
+  /** From the 300th object on the server does not answer; then the signal comes. */
+  async function stopHalfway(signal: 'SIGKILL' | 'SIGTERM'): Promise<TransshipRun> {
+    let creates = 0;
+    let stop: () => void = () => undefined;
+    return onFaultyWay(importing(), () => undefined, {
+      onStart: (child) => {
+        stop = () => child.kill(signal);
+      },
+      before: async (request) => {
+        creates += isMemberCreate(request) ? 1 : 0;
+        if (creates < 300) return;
+        stop();
+        await new Promise(() => undefined);
+      },
+    });
+  }
+});
