@@ -61,6 +61,8 @@ const FIELDS_TOLD = 3;
 /** Makes the function that brings objects to the target. It throws ClusterError or TransshipError. */
 export function createWriter({ cluster, outage, timeout, clock, signal }: WriterOptions): WriteObject {
   const query = { fieldManager: FIELD_MANAGER };
+  // By default the server drops fields that it does not know, and says so only in a header.
+  const creating = { ...query, fieldValidation: 'Strict' };
 
   function write(job: Write): Promise<Written> {
     const past: Past = { mayBeCreated: false, isDeleted: false };
@@ -81,7 +83,7 @@ export function createWriter({ cluster, outage, timeout, clock, signal }: Writer
     const { path, object } = job;
     for (let tries = 1; ; tries += 1) {
       try {
-        const live = await cluster.json<KubeObject>({ method: 'POST', path, query, body: object, signal });
+        const live = await cluster.json<KubeObject>({ method: 'POST', path, query: creating, body: object, signal });
         return { outcome: 'created', live, isNew: true };
       } catch (error) {
         const { is } = readRefusal(error);
@@ -98,13 +100,9 @@ export function createWriter({ cluster, outage, timeout, clock, signal }: Writer
   async function take(job: Write, live: KubeObject, past: Past): Promise<Written> {
     if (isMadeByUs(live, past)) return { outcome: 'created', live, isNew: true };
     if (job.recreate || job.mayAppear) return change(job, past);
-    const fields = differingPaths(live, await apply(job, true), FIELDS_TOLD);
+    const fields = differingPaths(live, await apply(job, true).catch(unlessRefused), FIELDS_TOLD);
     if (fields.length === 0) return { outcome: 'unchanged', live, isNew: false };
-    throw new TransshipError(
-      'IMPORT_FAILED',
-      `It appeared at the target during the import, and differs in ${fields.join(', ')}.`,
-      { hint: 'Run the import again; with replace, if it is to become as it is in the snapshot.' },
-    );
+    throw appeared(`differs in ${fields.join(', ')}.`);
   }
 
   async function change(job: Write, past: Past): Promise<Written> {
@@ -196,6 +194,18 @@ export function pathOf({ path, object }: Pick<Write, 'path' | 'object'>): string
 function unlessGone(error: unknown): void {
   if (error instanceof ClusterError && error.status === 404) return;
   throw error;
+}
+
+function appeared(how: string, cause?: unknown): TransshipError {
+  return new TransshipError('IMPORT_FAILED', `It appeared at the target during the import, and ${how}`, {
+    hint: 'Run the import again; with replace, if it is to become as it is in the snapshot.',
+    cause,
+  });
+}
+
+function unlessRefused(error: unknown): never {
+  if (!(error instanceof ClusterError) || error.status !== 422) throw error;
+  throw appeared(`can't become as it is in the snapshot: ${saidBy(error)}`, error);
 }
 
 function sayDeleted(error: unknown): never {

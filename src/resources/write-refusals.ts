@@ -65,6 +65,12 @@ const RULES: readonly Rule[] = [
     is: 'final',
     hint: 'Only with recreate is an object deleted and created that cannot be changed.',
   },
+  {
+    status: [400],
+    says: /strict decoding error: unknown field/,
+    is: 'final',
+    hint: 'The target would drop that field: bring its cluster or CRD to the version of the source, or leave the object out with exclude.',
+  },
   { status: [409], says: /^object is being deleted:/, is: 'ending' },
   { status: [404], says: /^namespaces "[^"]*" not found/, is: 'final' },
   // A kind right after its CRD, or a role that a binding names and that the server has not seen yet.

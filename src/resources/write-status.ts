@@ -24,7 +24,6 @@ export function createStatusWriter({ cluster, outage, reporter, signal }: Status
   const without = new Set<ResourceKind>();
   return async (kind, path, status, live) => {
     if (without.has(kind)) return;
-    const { apiVersion, kind: name } = kind;
     try {
       // Merged, for a controller may have begun to write one.
       await outage.guard(() =>
@@ -39,10 +38,12 @@ export function createStatusWriter({ cluster, outage, reporter, signal }: Status
       );
     } catch (error) {
       if (!(error instanceof ClusterError) || error.status !== 404) throw error;
+      // Others of the kind were under way when the first was answered.
+      const isKnown = without.has(kind);
       without.add(kind);
-      if (live.status !== undefined) return;
+      if (isKnown || live.status !== undefined) return;
       reporter.warn(
-        `The target has no subresource for the status of ${name} (${apiVersion}), so it is not restored.`,
+        `The target has no subresource for the status of ${kind.kind} (${kind.apiVersion}), so it is not restored.`,
         'Status',
       );
     }
