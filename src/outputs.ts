@@ -8,9 +8,9 @@ export interface Outputs {
   readonly location?: string | undefined;
   readonly 'artifact-id'?: number | undefined;
   readonly 'artifact-url'?: string | undefined;
-  /** `sha256:<hex>` of the stored archive. */
+  /** `sha256:<hex>` of the stored archive, of a tree that of its file `manifest`. */
   readonly digest?: string | undefined;
-  /** Bytes of the stored archive. */
+  /** Bytes of the stored archive or tree. */
   readonly size?: number | undefined;
   readonly releases?: readonly ReleaseResult[] | undefined;
   readonly resources?: readonly ResourceResult[] | undefined;
@@ -51,12 +51,13 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     example: 'https://github.com/octo-org/shop/actions/runs/1/artifacts/1234567890',
   },
   digest: {
-    description: 'SHA-256 of the stored archive; give it to the import as its digest.',
+    description:
+      'SHA-256 of the stored archive, of a tree that of its file manifest; give it to the import as its digest.',
     modes: ['export', 'import', 'list', 'verify'],
     example: 'sha256:9f86d081…',
   },
   size: {
-    description: 'Size of the stored archive in bytes.',
+    description: 'Size of the stored snapshot in bytes.',
     modes: ['export', 'import', 'list', 'verify'],
     example: '482113',
   },

@@ -57,6 +57,8 @@ export interface ClusterAccess {
 export interface ListOptions {
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /** How much a page is to have, about; default 1 MiB. Less, where many lists are read at once. */
+  readonly pageBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,4 +1,5 @@
 import { cancelledBy } from '../errors.ts';
+import { hasManyDigits, parseExactly } from '../json.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Clock } from './clock.ts';
 import type { ClusterRequest } from './cluster.ts';
@@ -8,13 +9,15 @@ import type { Transport, WireAnswer } from './transport.ts';
 
 /** An answer and how many bytes it was. */
 export interface Received<T> {
+  readonly bytes: number;
+  /** Some of the answer before it is parsed, as ASCII; what is not is read as something else. */
+  peek(start: number, end: number): string;
   /**
-   * Parsed only here: parsed pages that wait for their turn would be most of an export's memory.
+   * Parses the answer, once: parsed pages that wait for their turn would be most of an export's memory.
    *
    * @throws ClusterError `InvalidResponse`
    */
   value(): T;
-  readonly bytes: number;
 }
 
 /** Sends one request, again where that is safe and may help. */
@@ -67,7 +70,7 @@ export function createSender(options: SenderOptions): Send {
   return async function send<T>(request: ClusterRequest): Promise<Received<T>> {
     const { method, signal } = request;
     const path = prefix + request.path + queryString(request.query);
-    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const body = request.body === undefined ? undefined : formatBody(request.body, request.contentType);
     const where: Where = { method, path: request.path, server: options.server, context: options.context };
     let renewed = false;
     for (let tries = 1; ; tries++) {
@@ -79,7 +82,7 @@ export function createSender(options: SenderOptions): Send {
         const answer = await transport.exchange({ method, path, headers, body, signal }, session.tls);
         if (answer.status < 300) {
           answered = true;
-          return { value: () => parseAnswer<T>(answer, where), bytes: answer.body.length };
+          return receive<T>(answer, where);
         }
         answered = true;
         failure = refusal(answer, where);
@@ -136,10 +139,33 @@ function isIdempotent({ method, contentType }: ClusterRequest): boolean {
   );
 }
 
+/** What YAML refuses inside a text, or takes for the end of a line: https://yaml.org/spec/1.2.2/#51-character-set */
+const NOT_IN_YAML = /[\x7f-\x9f\u2028\u2029\ufffe\uffff]/g;
+
+/** The API server reads what is to be applied as YAML: there JSON means the same but for some characters. */
+function formatBody(body: unknown, contentType = JSON_TYPE): string {
+  const json = JSON.stringify(body);
+  if (!contentType.endsWith('+yaml')) return json;
+  return json.replace(NOT_IN_YAML, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function receive<T>(answer: WireAnswer, where: Where): Received<T> {
+  return {
+    bytes: answer.body.length,
+    peek: (start, end) => answer.body.toString('latin1', Math.max(0, start), end),
+    value() {
+      const value = parseAnswer<T>(answer, where);
+      answer.release();
+      return value;
+    },
+  };
+}
+
 function parseAnswer<T>(answer: WireAnswer, where: Where): T {
   try {
     // An empty answer has nothing to tell: null, as JSON would say it.
-    return JSON.parse(answer.body.length === 0 ? 'null' : answer.body.toString('utf8'));
+    const text = answer.body.length === 0 ? 'null' : answer.body.toString('utf8');
+    return hasManyDigits(answer.body) ? parseExactly<T>(text) : JSON.parse(text);
   } catch (error) {
     throw invalidAnswer(answer, where, error);
   }

@@ -19,6 +19,8 @@ export interface WireAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Gives the memory of the body to another answer; it must not be looked at any more. */
+  release(): void;
 }
 
 /** Kept-alive connections to one server, never more than the limit. */
@@ -42,6 +44,8 @@ export interface TransportOptions {
 const IDLE_TIMEOUT = 30_000;
 /** Milliseconds between TCP probes, as client-go sends them: a dead peer or a forgetful NAT shows itself. */
 const PROBE_INTERVAL = 30_000;
+/** Bytes. Below, a buffer is not worth keeping; above, it would not be used again. */
+const KEPT_BODIES = { least: 128 * 1024, most: 4 * 1024 * 1024 };
 
 /** Opens nothing yet: the first request connects. */
 export async function createTransport(options: TransportOptions): Promise<Transport> {
@@ -52,6 +56,8 @@ export async function createTransport(options: TransportOptions): Promise<Transp
       : { uri: options.proxy, ProxyAgent: (await import('./lazy/undici-proxy.ts')).ProxyAgent };
   let held: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
   let closed = false;
+  /** Memory that large answers were in: new memory for each would cost more than all else done with its bytes. */
+  const spare: Buffer[] = [];
 
   function connect(tls: TlsMaterial): Dispatcher {
     const shared = {
@@ -97,7 +103,7 @@ export async function createTransport(options: TransportOptions): Promise<Transp
       if (closed) {
         throw new ClusterError(0, 'Closed', `The connection to ${options.server.origin} is closed.`);
       }
-      return exchange(dispatcherFor(tls), options.server.origin, request);
+      return exchange(dispatcherFor(tls), options.server.origin, request, spare);
     },
     async close() {
       closed = true;
@@ -106,10 +112,10 @@ export async function createTransport(options: TransportOptions): Promise<Transp
   };
 }
 
-function exchange(dispatcher: Dispatcher, origin: string, request: WireRequest): Promise<WireAnswer> {
+function exchange(dispatcher: Dispatcher, origin: string, request: WireRequest, spare: Buffer[]): Promise<WireAnswer> {
   const { method, path, headers, body = null, signal } = request;
   return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = [];
+    let gathered = gatherBody(spare);
     let status = 0;
     let answerHeaders: IncomingHttpHeaders = {};
     let controller: Dispatcher.DispatchController | undefined;
@@ -135,19 +141,14 @@ function exchange(dispatcher: Dispatcher, origin: string, request: WireRequest):
         onResponseStart(_controller, statusCode, received) {
           status = statusCode;
           answerHeaders = received;
-          chunks = [];
+          gathered = gatherBody(spare);
         },
         onResponseData(_controller, chunk) {
-          chunks.push(chunk);
+          gathered.add(chunk);
         },
         onResponseEnd() {
           signal?.removeEventListener('abort', abort);
-          const [first] = chunks;
-          resolve({
-            status,
-            headers: answerHeaders,
-            body: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks),
-          });
+          resolve({ status, headers: answerHeaders, ...gathered.end() });
         },
         onResponseError(_controller, error) {
           signal?.removeEventListener('abort', abort);
@@ -156,6 +157,44 @@ function exchange(dispatcher: Dispatcher, origin: string, request: WireRequest):
       },
     );
   });
+}
+
+/** Joins the pieces of a body, large ones in memory that another has been in before. */
+function gatherBody(spare: Buffer[]) {
+  let first: Buffer | undefined;
+  let joined: Buffer | undefined;
+  let length = 0;
+  return {
+    add(chunk: Buffer): void {
+      if (first === undefined) {
+        first = chunk;
+        length = chunk.length;
+        return;
+      }
+      joined ??= startWith(first, spare.pop());
+      const needed = length + chunk.length;
+      if (needed > joined.length) joined = startWith(joined.subarray(0, length), undefined, needed);
+      length += chunk.copy(joined, length);
+    },
+    end(): Pick<WireAnswer, 'body' | 'release'> {
+      const whole = joined;
+      return {
+        body: whole?.subarray(0, length) ?? first ?? Buffer.alloc(0),
+        release() {
+          const isKept = whole !== undefined && whole.length >= KEPT_BODIES.least && whole.length <= KEPT_BODIES.most;
+          if (isKept) spare.push(whole);
+        },
+      };
+    },
+  };
+}
+
+/** A buffer that begins with these bytes and has room for as many more, or `needed`. */
+function startWith(bytes: Buffer, spare: Buffer | undefined, needed = 0): Buffer {
+  const size = Math.max(bytes.length * 2, needed);
+  const buffer = spare !== undefined && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size);
+  bytes.copy(buffer);
+  return buffer;
 }
 
 function abortError(signal: AbortSignal | undefined): Error {

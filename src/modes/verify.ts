@@ -16,6 +16,11 @@ export const run: RunVerify = async (inputs, { reporter, signal }) => {
   const releases = createInventory();
   const resources = createResourceInventory();
   const problems: string[] = [];
+  // A file that can't be understood does not keep the others from being checked.
+  const noteDamage = (error: unknown): void => {
+    if (!(error instanceof TransshipError && error.code === 'ARCHIVE_DAMAGED')) throw error;
+    problems.push(...(error instanceof ArchiveDamagedError ? error.problems : [error.message]));
+  };
   let files = 0;
   let bytes = 0;
   try {
@@ -24,13 +29,12 @@ export const run: RunVerify = async (inputs, { reporter, signal }) => {
         throw damaged(`The snapshot does not start with ${SNAPSHOT_PATH}.`);
       if (entry.path === SNAPSHOT_PATH) parseSnapshot(await readBody(entry));
       await releases.add(entry);
-      await resources.add(entry);
+      await resources.add(entry).catch(noteDamage);
       files += 1;
       bytes += entry.size;
     }
   } catch (error) {
-    if (!(error instanceof TransshipError && error.code === 'ARCHIVE_DAMAGED')) throw error;
-    problems.push(...(error instanceof ArchiveDamagedError ? error.problems : [error.message]));
+    noteDamage(error);
   }
   // What is damaged was not read to its end, and has no digest to speak of.
   const whole = problems.length === 0 ? reading.result() : undefined;

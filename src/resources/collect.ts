@@ -150,8 +150,9 @@ async function* streamEntries(
     await pickCandidates(clusterScoped, needs, (name) => scope.includes(name) && facts.namespaces.get(name) !== true);
     for (const gathered of clusterScoped) {
       const { kind, text, candidates } = gathered;
-      const pieces = candidates.filter(({ needed }) => needed).map(({ piece }) => piece);
-      count(outcome, gathered, pieces.length, options);
+      const needed = candidates.filter((candidate) => candidate.needed);
+      const pieces = needed.flatMap((candidate) => candidate.pieces);
+      count(outcome, gathered, needed.length, options);
       if (pieces.length > 0) yield listEntry(resourcePath(kind, undefined, shared), text, pieces);
       await text.close();
     }

@@ -1,6 +1,7 @@
 import { applyObject, collectionPath, FIELD_MANAGER, getObject, replaceObject } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../cluster/discovery.ts';
+import { cloneJson } from '../json.ts';
 import { isMap, mapsIn } from '../values.ts';
 import { differingPaths, fingerprint } from './equality.ts';
 import type { KnownKinds } from './known-kinds.ts';
@@ -61,7 +62,7 @@ export async function compareObject(
   const live = await getObject(cluster, discovery, wanted, signal);
   if (live === undefined || isEnding(live)) return { is: 'new' };
   const body = bodyOf(wanted);
-  const told = () => differingPaths(stripObject(structuredClone(live), strip), body, FIELDS_TOLD);
+  const told = () => differingPaths(stripObject(cloneJson(live), strip), body, FIELDS_TOLD);
   try {
     const applied = await applyObject(cluster, discovery, body, { dryRun: true, force: true, signal });
     const fields = differingPaths(live, applied, FIELDS_TOLD);

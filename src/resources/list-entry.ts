@@ -19,12 +19,8 @@ const TAIL = Buffer.from(LIST_TAIL);
 export function listEntry(path: string, text: TextGatherer, pieces: readonly Piece[]): Entry {
   const objects = pieces.reduce((sum, { length }) => sum + length, 0) - LIST_SEPARATOR.length;
   const size = HEAD.length + objects + TAIL.length;
-  if (size <= SMALL_BYTES) {
-    const parts = pieces.flatMap(({ bytes }) => bytes ?? []);
-    if (parts.length === pieces.length) {
-      return { path, size, body: joinPieces([HEAD, ...withoutFirstSeparator(parts), TAIL], size) };
-    }
-  }
+  const parts = size <= SMALL_BYTES ? text.peek(pieces) : undefined;
+  if (parts !== undefined) return { path, size, body: joinPieces([HEAD, ...withoutFirstSeparator(parts), TAIL], size) };
   return { path, size, body: coalesce(streamList(text.read(pieces)), PIECE_BYTES) };
 }
 

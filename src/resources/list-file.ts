@@ -6,6 +6,7 @@ import { joinPieces } from '../archive/streams.ts';
 import type { KubeObject } from '../cluster/cluster.ts';
 import type { ResourceKind } from '../cluster/discovery.ts';
 import { messageOf } from '../errors.ts';
+import { hasManyDigits, parseExactly, parseJson } from '../json.ts';
 import { isMap } from '../values.ts';
 
 /** What stands before the objects of a List file; each is a line of its own. */
@@ -76,6 +77,8 @@ async function* readLines(path: string, first: Buffer, pieces: AsyncIterator<Uin
   /** The beginning of a line whose end has not come yet. */
   let begun: Uint8Array[] = [];
   let begunBytes = 0;
+  /** Whether numbers that JavaScript would round may be among the lines at hand. */
+  let mayHaveLarge = false;
 
   const readLine = (text: string): KubeObject | undefined => {
     if (ended) throw damagedAt(path, line, 'comes after the end of the List');
@@ -86,7 +89,7 @@ async function* readLines(path: string, first: Buffer, pieces: AsyncIterator<Uin
     }
     if (closing) throw damagedAt(path, line, 'should be the end of the List: the object before it has no comma');
     closing = !text.endsWith(',');
-    return parseObject(path, line, closing ? text : text.slice(0, -1));
+    return parseObject(path, line, closing ? text : text.slice(0, -1), mayHaveLarge);
   };
 
   for (let piece: Buffer | undefined = first; piece !== undefined; piece = await nextOf(pieces)) {
@@ -103,6 +106,7 @@ async function* readLines(path: string, first: Buffer, pieces: AsyncIterator<Uin
     begunBytes = piece.byteLength - end;
     // Bytes that are no text would be read as other characters.
     if (!isUtf8(lines)) throw damagedAt(path, line + countValid(lines), 'is not valid UTF-8');
+    mayHaveLarge = hasManyDigits(lines);
     for (let at = 0; at < lines.byteLength; line += 1) {
       const newline = lines.indexOf(NEWLINE, at);
       const object = readLine(lines.toString('utf8', at, newline));
@@ -111,7 +115,9 @@ async function* readLines(path: string, first: Buffer, pieces: AsyncIterator<Uin
     }
   }
   if (begunBytes > 0) {
-    const object = readLine(joinPieces(begun, begunBytes).toString());
+    const last = joinPieces(begun, begunBytes);
+    mayHaveLarge = hasManyDigits(last);
+    const object = readLine(last.toString());
     if (object !== undefined) yield object;
   }
   if (!ended) throw damaged(`${path} is cut after line ${line - 1}.`);
@@ -127,10 +133,10 @@ function countValid(lines: Buffer): number {
   }
 }
 
-function parseObject(path: string, line: number, text: string): KubeObject {
+function parseObject(path: string, line: number, text: string, mayHaveLarge: boolean): KubeObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = mayHaveLarge ? parseExactly(text) : JSON.parse(text);
   } catch (error) {
     throw damagedAt(path, line, `is no JSON: ${messageOf(error)}`, error);
   }
@@ -159,11 +165,8 @@ async function* readWhole(
   let list: unknown;
   try {
     // Editors of Windows put a mark at the beginning.
-    list = JSON.parse(
-      bufferOf(bytes)
-        .toString('utf8')
-        .replace(/^\uFEFF/, ''),
-    );
+    const text = bufferOf(bytes).toString('utf8');
+    list = parseJson(text.replace(/^\uFEFF/, ''), bytes);
   } catch (error) {
     throw damaged(`${path} is no JSON: ${messageOf(error)}.`, error);
   }

@@ -17,7 +17,27 @@ export interface PageOptions {
   readonly signal: AbortSignal;
 }
 
-const SECRETS: KindId = { group: '', plural: 'secrets' };
+/** Several lists are read at once, each with a page that is parsed and one on its way. */
+const PAGE_BYTES = 512 * 1024;
+
+/**
+ * What the server can leave out, for the rules would: endpoints of every Service and records of every release can be
+ * much of what a cluster has to send.
+ */
+const LEFT_OUT: readonly (KindId & {
+  readonly labels?: string;
+  readonly fields?: string;
+  readonly withReleases?: true;
+})[] = [
+  { group: '', plural: 'endpoints', labels: 'endpoints.kubernetes.io/managed-by!=endpoint-controller' },
+  {
+    group: 'discovery.k8s.io',
+    plural: 'endpointslices',
+    labels:
+      'endpointslice.kubernetes.io/managed-by notin (endpointslice-controller.k8s.io,endpointslicemirroring-controller.k8s.io)',
+  },
+  { group: '', plural: 'secrets', fields: 'type!=helm.sh/release.v1', withReleases: true },
+];
 
 /** Asks for the objects of a listing, as few as will do; the first page is on its way before it is read. */
 export function pagesOf(cluster: Cluster, listing: Listing, options: PageOptions): Pages {
@@ -28,12 +48,14 @@ export function pagesOf(cluster: Cluster, listing: Listing, options: PageOptions
       ? listNamespaces(cluster, path, scope, signal)
       : getNamespaces(cluster, path, options, scope.names);
   }
+  const leftOut = LEFT_OUT.find((one) => isKind(kind, one) && (alsoReleases || one.withReleases !== true));
+  // All Services are looked at for what their endpoints are, and cluster-scoped objects for whether they are needed.
+  const labels = [kind.namespaced && !isKind(kind, SERVICES) ? selector : undefined, leftOut?.labels];
   return startNow(
     cluster.listPages(path, {
-      // All Services are looked at for what their endpoints are, and cluster-scoped objects for whether they are needed.
-      labelSelector: kind.namespaced && !isKind(kind, SERVICES) ? selector : undefined,
-      // They may be most of what a cluster stores.
-      fieldSelector: alsoReleases && isKind(kind, SECRETS) ? 'type!=helm.sh/release.v1' : undefined,
+      labelSelector: labels.filter((label) => label !== undefined).join(',') || undefined,
+      fieldSelector: leftOut?.fields,
+      pageBytes: PAGE_BYTES,
       signal,
     }),
   );

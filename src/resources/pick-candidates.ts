@@ -21,15 +21,15 @@ export async function pickCandidates(
     const left: { text: TextGatherer; candidate: Candidate }[] = [];
     for (const one of waiting) {
       const { text, candidate } = one;
-      candidate.needed = isNeeded(needs, await readObject(text, candidate.piece), takesNamespace);
+      candidate.needed = isNeeded(needs, await readObject(text, candidate.pieces), takesNamespace);
       if (!candidate.needed) left.push(one);
     }
     waiting = left;
   }
 }
 
-async function readObject(text: TextGatherer, piece: Piece): Promise<KubeObject> {
+async function readObject(text: TextGatherer, pieces: readonly Piece[]): Promise<KubeObject> {
   let json = '';
-  for await (const bytes of text.read([piece])) json += Buffer.from(bytes).toString();
+  for await (const bytes of text.read(pieces)) json += Buffer.from(bytes).toString();
   return JSON.parse(json.slice(LIST_SEPARATOR.length));
 }

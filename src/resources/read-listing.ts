@@ -1,5 +1,6 @@
 import type { KubeObject } from '../cluster/cluster.ts';
 import type { ResourceKind } from '../cluster/discovery.ts';
+import { limitYoungGeneration } from '../young-generation.ts';
 import { type Facts, isOptedOut, noteFacts } from './facts.ts';
 import { gatherText, type Piece, type TextGatherer, type TextMemory } from './gather-text.ts';
 import { LIST_SEPARATOR } from './list-file.ts';
@@ -27,7 +28,7 @@ export interface ReadContext {
 
 /** A cluster-scoped object that travels if it is needed. */
 export interface Candidate {
-  readonly piece: Piece;
+  readonly pieces: readonly Piece[];
   needed: boolean;
 }
 
@@ -71,6 +72,7 @@ export async function gatherListing(
   try {
     for await (const page of pages) {
       addPage(context, gathered, page);
+      limitYoungGeneration();
       await text.relieve();
     }
     return gathered;
@@ -92,16 +94,8 @@ interface Gathering {
 function addNamespaced(context: ReadContext, gathering: Gathering, page: readonly KubeObject[]): void {
   const { scope, filter, facts, needs, strip } = context;
   const { plural } = gathering.kind;
-  let current = '';
-  let text = '';
-  const flush = () => {
-    if (text === '') return;
-    const pieces = gathering.byNamespace.get(current);
-    const piece = gathering.text.add(text);
-    if (pieces === undefined) gathering.byNamespace.set(current, [piece]);
-    else pieces.push(piece);
-    text = '';
-  };
+  let current: string | undefined;
+  let pieces: Piece[] = [];
   for (const object of page) {
     noteFacts(facts, object);
     const { namespace = '' } = object.metadata;
@@ -116,13 +110,12 @@ function addNamespaced(context: ReadContext, gathering: Gathering, page: readonl
     }
     noteNeeds(needs, object);
     if (namespace !== current) {
-      flush();
       current = namespace;
+      pieces = piecesOf(gathering.byNamespace, namespace);
     }
-    text += LIST_SEPARATOR + JSON.stringify(stripObject(object, strip));
+    gathering.text.add(LIST_SEPARATOR + JSON.stringify(stripObject(object, strip)), pieces);
     gathering.taken += 1;
   }
-  flush();
 }
 
 function addClusterScoped(context: ReadContext, gathering: Gathering, page: readonly KubeObject[]): void {
@@ -145,9 +138,19 @@ function addClusterScoped(context: ReadContext, gathering: Gathering, page: read
     }
     if (isVolume) facts.volumes.add(object.metadata.name);
     if (isAskedFor) noteNeeds(needs, object);
-    const piece = gathering.text.add(LIST_SEPARATOR + JSON.stringify(stripObject(object, strip)));
-    gathering.candidates.push({ piece, needed: isAskedFor });
+    const pieces: Piece[] = [];
+    gathering.text.add(LIST_SEPARATOR + JSON.stringify(stripObject(object, strip)), pieces);
+    gathering.candidates.push({ pieces, needed: isAskedFor });
   }
+}
+
+function piecesOf(byNamespace: Map<string, Piece[]>, namespace: string): Piece[] {
+  let pieces = byNamespace.get(namespace);
+  if (pieces === undefined) {
+    pieces = [];
+    byNamespace.set(namespace, pieces);
+  }
+  return pieces;
 }
 
 function whyOptedOut(object: KubeObject): string | undefined {

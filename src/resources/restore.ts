@@ -13,7 +13,7 @@ import { createOwnerLinks } from './owner-links.ts';
 import { forEachAtOnce } from './pool.ts';
 import { idOf, keyOf, nameObject } from './resource.ts';
 import { createTally } from './tally.ts';
-import { createWaitingRoom, type Waiting } from './waiting-room.ts';
+import { createWaitingRoom, markOf, type Waiting } from './waiting-room.ts';
 import type { ImportWork, WorkFile, WorkObject } from './work.ts';
 import { createWriter, type Written } from './write-object.ts';
 import { readRefusal, saidBy } from './write-refusals.ts';
@@ -72,7 +72,7 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     onFailure,
   });
   const bring = createBringer(work, {
-    write: createWriter({ cluster, outage, timeout, clock, signal }),
+    write: createWriter({ cluster, outage, timeout, reporter, clock, signal }),
     writeStatus: createStatusWriter({ cluster, outage, reporter, signal }),
     links,
     restoreStatus: options.restoreStatus,
@@ -90,7 +90,7 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
   };
   /** Namespaces and CRDs that are not there for what needs them, and why. */
   const broken = new Map<string, string>();
-  const definitions: (Item & { readonly outcome: Written['outcome'] })[] = [];
+  const definitions: (Omit<Waiting, 'error'> & { readonly outcome: Written['outcome'] })[] = [];
   /** Why the server takes no more requests of ours. */
   let closed: string | undefined;
   let isLastTry = false;
@@ -114,7 +114,7 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     }
     try {
       const outcome = await bring(file, one, !waiting.has(file));
-      if (file.wave === DEFINITIONS) definitions.push({ file, one, outcome });
+      if (file.wave === DEFINITIONS) definitions.push({ ...markOf(file, one), outcome });
       else tally.count(kind, outcome);
     } catch (error) {
       refuse({ file, one }, error);
@@ -128,11 +128,15 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     const { is, hint } = readRefusal(error);
     if (signal?.aborted === true) {
       tally.fail(file.kind, nameOf(one), 'skipped', 'The run was cancelled while it was brought in.');
-    } else if (outage.lost() === undefined && !isLastTry && (is === 'denied' || isPassing(is))) {
+    } else if (
+      outage.lost() === undefined &&
+      !isLastTry &&
+      ((is === 'denied' && file.wave > NAMESPACES) || isPassing(is))
+    ) {
       waiting.add(file, one, error, is === 'denied');
     } else {
       if (is === 'closed') closed = error.message;
-      fail({ file, id: idOf(one.object), standing: one.standing }, sayWhy(error, hint));
+      fail(markOf(file, one), sayWhy(error, hint));
     }
   }
 
@@ -161,7 +165,7 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     const sources = files.map((file) => () => itemsOf(file));
     if (wave === NAMESPACES) sources.unshift(() => itemsOf(bare));
     await forEachAtOnce(inTurn(sources, FILES_AHEAD), concurrency, handle);
-    await waiting.retry(retry, true);
+    await waiting.retry(retry);
     // All that follows is in a namespace, or of a kind that has to be served.
     if (wave <= NAMESPACES) await retryUntil(clock.now() + timeout);
     if (wave === DEFINITIONS) await establish();
@@ -184,13 +188,14 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
   }
 
   async function establish(): Promise<void> {
-    await forEachAtOnce(definitions.splice(0), concurrency, async ({ file, one, outcome }) => {
+    await forEachAtOnce(definitions.splice(0), concurrency, async ({ outcome, ...one }) => {
       try {
-        await outage.guard(() => waitForCrd(cluster, one.object.metadata.name, { timeout, signal, clock }));
-        tally.count(file.kind, outcome);
+        await outage.guard(() => waitForCrd(cluster, one.id.name, { timeout, signal, clock }));
+        tally.count(one.file.kind, outcome);
       } catch (error) {
         if (!(error instanceof TransshipError)) throw error;
-        fail({ file, id: idOf(one.object), standing: one.standing }, sayWhy(error));
+        if (signal?.aborted === true) tally.count(one.file.kind, outcome);
+        else fail(one, sayWhy(error));
       }
     });
   }
@@ -212,7 +217,8 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     }
     if (stopped() !== undefined) return;
     for (const { error, ...one } of waiting.giveUp()) {
-      fail(one, `${sayWhy(error, readRefusal(error).hint)} It was tried again for ${timeout / 1000} s.`);
+      const gone = one.recreate ? ' It may have been deleted already, to be created anew.' : '';
+      fail(one, `${sayWhy(error, readRefusal(error).hint)} It was tried again for ${timeout / 1000} s.${gone}`);
     }
   }
 

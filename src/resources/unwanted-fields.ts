@@ -1,4 +1,5 @@
 import type { KubeObject } from '../cluster/cluster.ts';
+import { cloneJson } from '../json.ts';
 import { isMap, mapsIn } from '../values.ts';
 
 type Fields = Record<string, unknown>;
@@ -22,7 +23,7 @@ export function withoutUnwanted(live: KubeObject, wanted: KubeObject, manager: s
     (entry) => isOurs(entry) && entry.operation === 'Update' && entry.apiVersion === first?.apiVersion,
   );
   const others = entries.filter((entry) => !isOurs(entry)).map(({ fieldsV1 }) => fieldsV1);
-  const left = structuredClone(live);
+  const left = cloneJson(live);
   const removed = ours.map(({ fieldsV1 }) => prune(fieldsV1, left, wanted, others));
   return removed.includes(true) ? left : undefined;
 }

@@ -8,6 +8,7 @@ export interface Waiting {
   readonly file: WorkFile;
   readonly id: ObjectId;
   readonly standing: WorkObject['standing'];
+  readonly recreate: boolean;
   /** Why it was refused last. */
   readonly error: unknown;
 }
@@ -24,12 +25,8 @@ export interface WaitingRoom {
   giveUp(): Waiting[];
   /** When the next are due, by the clock; undefined when none waits. */
   due(): number | undefined;
-  /**
-   * Tries those again that are due: of each file a few, and when any of these is taken, the others.
-   *
-   * @param isForced - whether all are due
-   */
-  retry(bring: Bring, isForced?: boolean): Promise<void>;
+  /** Tries those again that are due: of each file a few, and when any of these is taken, the others. */
+  retry(bring: Bring): Promise<void>;
   /** Tries all that are left again for the last time, the denied too: none may be added meanwhile. */
   empty(bring: Bring): Promise<void>;
 }
@@ -113,9 +110,7 @@ export function createWaitingRoom({ objects, concurrency, clock }: WaitingRoomOp
       const isKept = kept < MOST_KEPT;
       if (isKept) kept += 1;
       group.entries.set(one.key, {
-        file,
-        id: idOf(one.object),
-        standing: one.standing,
+        ...markOf(file, one),
         error,
         one: isKept ? one : undefined,
         isDenied,
@@ -140,8 +135,8 @@ export function createWaitingRoom({ objects, concurrency, clock }: WaitingRoomOp
       const dues = [...groups.values()].filter((group) => waitingIn(group).length > 0).map(({ dueAt }) => dueAt);
       return dues.length === 0 ? undefined : Math.min(...dues);
     },
-    async retry(bring, isForced = false) {
-      const due = [...groups.values()].filter(({ dueAt }) => isForced || dueAt <= clock.now());
+    async retry(bring) {
+      const due = [...groups.values()].filter(({ dueAt }) => dueAt <= clock.now());
       const passing = await attempt(due, FEW, bring);
       await attempt(passing, Number.POSITIVE_INFINITY, bring);
       for (const group of due) {
@@ -158,4 +153,9 @@ export function createWaitingRoom({ objects, concurrency, clock }: WaitingRoomOp
       }
     },
   };
+}
+
+/** What is left to know of an object that is not kept. */
+export function markOf(file: WorkFile, { object, standing, recreate }: WorkObject): Omit<Waiting, 'error'> {
+  return { file, id: idOf(object), standing, recreate };
 }

@@ -4,6 +4,7 @@ import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.
 import { findObject } from '../cluster/find.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { TransshipError } from '../errors.ts';
+import type { Reporter } from '../report/reporter.ts';
 import { mapsIn } from '../values.ts';
 import { adoptFields } from './adopt-fields.ts';
 import { differingPaths } from './equality.ts';
@@ -43,6 +44,7 @@ export interface WriterOptions {
   readonly timeout: number;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
+  readonly reporter: Reporter;
 }
 
 /** Writes one object; whatever became of an earlier try, it may be tried again. */
@@ -59,7 +61,7 @@ const TRIES = 5;
 const FIELDS_TOLD = 3;
 
 /** Makes the function that brings objects to the target. It throws ClusterError or TransshipError. */
-export function createWriter({ cluster, outage, timeout, clock, signal }: WriterOptions): WriteObject {
+export function createWriter({ cluster, outage, timeout, reporter, clock, signal }: WriterOptions): WriteObject {
   const query = { fieldManager: FIELD_MANAGER };
   // By default the server drops fields that it does not know, and says so only in a header.
   const creating = { ...query, fieldValidation: 'Strict' };
@@ -167,6 +169,8 @@ export function createWriter({ cluster, outage, timeout, clock, signal }: Writer
   }
 
   async function waitUntilGone(job: Write, { metadata: { uid } }: KubeObject): Promise<void> {
+    const name = nameObject(idOf(job.object));
+    reporter.info(`Waiting for ${name}, which is being deleted, to be gone.`);
     await waitFor(
       async () => {
         const live = await outage.guard(() => find(job));
@@ -175,7 +179,7 @@ export function createWriter({ cluster, outage, timeout, clock, signal }: Writer
         const holders = finalizers.length === 0 ? '' : `, and these finalizers hold it: ${finalizers.join(', ')}`;
         return { done: false, state: `it is being deleted${holders}` };
       },
-      { timeout, describe: `${nameObject(idOf(job.object))} to be gone`, signal, clock },
+      { timeout, describe: `${name} to be gone`, signal, clock },
     );
   }
 

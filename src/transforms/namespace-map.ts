@@ -1,4 +1,5 @@
 import { messageOf } from '../errors.ts';
+import { cloneJson } from '../json.ts';
 import { findNamespaceEdits, mentionPattern, type NamespaceMap, type NamespaceWarning } from './namespace-edits.ts';
 import { builtInScope, type ScopeOf } from './namespace-rules.ts';
 import { mapSimpleDocument } from './simple-document.ts';
@@ -53,7 +54,7 @@ export function mapObjectNamespaces<T extends object>(
 ): { object: T; warnings: NamespaceWarning[] } {
   const { edits, warnings } = findNamespaceEdits(object, map, scopeOf);
   if (edits.length === 0) return { object, warnings };
-  const copy = structuredClone(object);
+  const copy = cloneJson(object);
   for (const { path, value } of edits) {
     let parent: object = copy;
     for (const segment of path.slice(0, -1)) parent = Reflect.get(parent, segment);

@@ -78,6 +78,8 @@ export function controllerManagerCommand({ tools, kubeconfig, ca, serviceAccount
     '--leader-elect=false',
     '--controllers=*',
     ...UNLIMITED,
+    // A claim that it hears of before its volume is looked at again only then, by default after 15 s.
+    '--pvclaimbinder-sync-period=1s',
     `--service-account-private-key-file=${serviceAccountKey}`,
     `--root-ca-file=${ca.certFile}`,
     `--cluster-signing-cert-file=${ca.certFile}`,

@@ -14,7 +14,7 @@ import {
 export interface Place {
   readonly source: string;
   readonly target: string;
-  /** Where its snapshots are. */
+  /** For files of its own. */
   readonly folder: string;
   /** Paths of collections and objects in either namespace, such as `configmaps/a` or `apps/deployments`. */
   from(path: string): string;
@@ -41,17 +41,22 @@ export async function makePlace(bed: Bed, cluster: RunningCluster, api: Api, nam
   await mkdir(folder, { recursive: true });
   await makeNamespace(api, source);
   const options = { env: bed.environment(cluster, 'none') };
-  const importing = ['import', '--path', folder, ...namespaceMapFlags({ [source]: target })];
+  let exports = 0;
+  const latest = () => join(folder, `export-${exports}`);
+  const importing = () => ['import', '--path', latest(), ...namespaceMapFlags({ [source]: target })];
   return {
     source,
     target,
     folder,
     from: (path) => pathIn(source, path),
     to: (path) => pathIn(target, path),
-    export: (...args) =>
-      transship(['export', '--include', 'resources', '-n', source, '--path', folder, ...args], options),
-    import: (...args) => transship([...importing, ...args], options),
-    tryImport: (args, more) => runTransship([...importing, ...args], { ...options, ...more }),
+    export(...args) {
+      // Each in a folder of its own: two of one second would have the same name.
+      exports += 1;
+      return transship(['export', '--include', 'resources', '-n', source, '--path', latest(), ...args], options);
+    },
+    import: (...args) => transship([...importing(), ...args], options),
+    tryImport: (args, more) => runTransship([...importing(), ...args], { ...options, ...more }),
   };
 }
 

@@ -116,6 +116,18 @@ describe('what does not travel', () => {
   });
 });
 
+describe('a namespace whose name is that of a file in every archive', () => {
+  it('travels like others', async () => {
+    await api.create('/api/v1/namespaces', { metadata: { name: 'manifest' } });
+    await api.create('/api/v1/namespaces/manifest/configmaps', { metadata: { name: 'inside' } });
+    const files = await filesOf('-n', 'manifest', '--cluster-resources', 'none');
+    expect(namesIn(files, 'manifest_/configmaps.json')).toEqual(['inside']);
+    const map = namespaceMapFlags({ manifest: 'manifold' });
+    await transship(['import', '--path', scratch, ...map], { env: bed.environment(stage, 'none') });
+    expect(await api.find('/api/v1/namespaces/manifold/configmaps/inside')).toBeDefined();
+  });
+});
+
 describe('a user who may read one namespace only', () => {
   const asUser = ['-n', 'shop', '--context', 'stage-token'];
 

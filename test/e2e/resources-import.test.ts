@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { KubeObject } from '../../src/cluster/cluster.ts';
 import { type AdmissionWebhook, startAdmissionWebhook } from './admission-webhook.ts';
 import { type Api, at, openApi } from './api.ts';
+import { startApiProxy } from './api-proxy.ts';
 import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
 import { fingerprint, quietFingerprint } from './fingerprint.ts';
+import { asList, asMap } from './live-object.ts';
 import { makeNamespace, makePlace, type Place } from './place.ts';
 import { failuresOf, rowOf } from './resource-rows.ts';
 import { applyFixture, isBound } from './zoo.ts';
@@ -39,6 +42,10 @@ const deployment = (name: string, app = name) => ({
   metadata: { name },
   spec: { replicas: 1, selector: { matchLabels: { app } }, template: podTemplate(app) },
 });
+const statefulSet = (name: string, serviceName: string) => {
+  const { metadata, spec } = deployment(name);
+  return { metadata, spec: { ...spec, serviceName } };
+};
 const configMap = (name: string, data: Record<string, string> = {}, more: object = {}) => ({
   metadata: { name },
   data,
@@ -72,10 +79,11 @@ describe('an import that is repeated', () => {
   });
 
   it('finds all of it unchanged', async () => {
+    // The four, the namespace, and the account that is in each.
     const again = await place.import();
     expect(again.output).toMatchObject({
       changed: false,
-      counts: { created: 0, updated: 0, unchanged: 5, deleted: 0, skipped: 0, failed: 0 },
+      counts: { created: 0, updated: 0, unchanged: 6, deleted: 0, skipped: 0, failed: 0 },
     });
   });
 
@@ -101,10 +109,20 @@ describe('an import that is repeated', () => {
     await api.patch(place.to('configmaps/settings'), { data: { a: 'other' } });
     const service = await api.get(place.to('services/web'));
     const run = await place.import('--replace');
-    expect(run.output).toMatchObject({ changed: true, counts: { created: 0, updated: 1, unchanged: 4, failed: 0 } });
+    expect(run.output).toMatchObject({ changed: true, counts: { created: 0, updated: 1, unchanged: 5, failed: 0 } });
     expect(rowOf(run, 'ConfigMap')).toMatchObject({ updated: 1, unchanged: 0 });
     expect((await api.get(place.to('configmaps/settings'))).data).toEqual({ a: '1', b: '2' });
     expect(await api.get(place.to('services/web'))).toEqual(service);
+  });
+
+  it('leaves a Service with replace the addresses and ports that it has', async () => {
+    const type = 'NodePort';
+    const web = await api.patch(place.to('services/web'), { spec: { type, selector: { app: 'other' } } });
+    await api.patch(place.from('services/web'), { spec: { type } });
+    await place.export();
+    expect(rowOf(await place.import('--replace'), 'Service')).toMatchObject({ updated: 1 });
+    const { spec } = await api.get(place.to('services/web'));
+    expect(spec).toEqual({ ...asMap(web.spec), selector: { app: 'web' } });
   });
 
   it('takes away with replace what a later snapshot has no more', async () => {
@@ -128,6 +146,8 @@ describe('a change that the cluster refuses as immutable', () => {
       api.create(place.to('configmaps'), configMap('fixed', { of: 'prod' }, { immutable: true })),
       api.create(place.from('apps/deployments'), deployment('web', 'of-stage')),
       api.create(place.to('apps/deployments'), deployment('web', 'of-prod')),
+      api.create(place.from('apps/statefulsets'), statefulSet('db', 'of-stage')),
+      api.create(place.to('apps/statefulsets'), statefulSet('db', 'of-prod')),
       api.create(place.from('configmaps'), configMap('open', { of: 'stage' })),
       api.create(place.to('configmaps'), configMap('open', { of: 'prod' })),
     ]);
@@ -138,6 +158,7 @@ describe('a change that the cluster refuses as immutable', () => {
     const said = await refuses(1, '--replace');
     expect(said).toContain(`ConfigMap ${place.target}/fixed`);
     expect(said).toContain(`Deployment ${place.target}/web`);
+    expect(said).toContain(`StatefulSet ${place.target}/db`);
     expect(said).not.toContain(`${place.target}/open`);
     expect(said).toContain('recreate');
   });
@@ -156,7 +177,35 @@ describe('a change that the cluster refuses as immutable', () => {
       (object) => at(object, 'status', 'readyReplicas') === 1,
     );
     expect(web.spec).toMatchObject({ selector: { matchLabels: { app: 'of-stage' } } });
+    expect(at(await api.get(place.to('apps/statefulsets/db')), 'spec', 'serviceName')).toBe('of-stage');
     expect((await place.import()).output).toMatchObject({ changed: false });
+  });
+
+  it('is done with recreate to an owner without the loss of what it owns', async () => {
+    const owners = await Promise.all([place.from, place.to].map((of) => api.get(of('configmaps/fixed'))));
+    const owned = ({ metadata: { name, uid } }: KubeObject) =>
+      configMap(
+        'owned',
+        {},
+        { metadata: { name: 'owned', ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name, uid }] } },
+      );
+    await Promise.all(
+      [place.from, place.to].map((of, index) => api.create(of('configmaps'), owned(owners[index] as KubeObject))),
+    );
+    await place.export();
+    const run = await place.import('--replace', '--recreate');
+    expect(failuresOf(run)).toEqual([]);
+    const { uid } = (await api.get(place.to('configmaps/fixed'))).metadata;
+    // The garbage collector looks at what was owned by the one that was deleted a moment later.
+    const witness = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '00000000-0000-0000-0000-000000000000' };
+    await api.create(
+      place.to('configmaps'),
+      configMap('witness', {}, { metadata: { name: 'witness', ownerReferences: [witness] } }),
+    );
+    await api.untilGone(place.to('configmaps/witness'));
+    expect((await api.get(place.to('configmaps/owned'))).metadata.ownerReferences).toMatchObject([
+      { name: 'fixed', uid },
+    ]);
   });
 
   it('is not done to a claim, whatever is allowed: its data would go', async () => {
@@ -239,7 +288,7 @@ describe('a target that is not ready yet', () => {
         message: expect.stringContaining('failed calling webhook "judge.example.com"'),
       })),
     );
-    expect(run.output).toMatchObject({ changed: true, counts: { created: 2, failed: 2 } });
+    expect(run.output).toMatchObject({ changed: true, counts: { created: 1, failed: 2 } });
     expect(await api.find(place.to('secrets/fine'))).toBeDefined();
   });
 
@@ -267,24 +316,49 @@ describe('a target that is not ready yet', () => {
   it('as its namespace is still being deleted: waited out', async () => {
     await api.create(place.from('configmaps'), configMap('settings', { a: 'new' }));
     await place.export();
-    await makeNamespace(api, place.target);
-    await api.create(place.to('configmaps'), { metadata: { name: 'settings', finalizers: ['example.com/slow'] } });
     const namespace = `/api/v1/namespaces/${place.target}`;
-    const { metadata } = await api.get(namespace);
-    await api.remove(namespace);
-    await api.until(namespace, (object) => at(object, 'status', 'conditions', 0) !== undefined);
-    const run = await place.tryImport(['--timeout', '1m'], {
-      onStart: (child) => {
-        // It reads all there is before it writes: the slow one lets go when the first words are said.
-        child.stderr?.once(
-          'data',
-          () => void api.patch(place.to('configmaps/settings'), { metadata: { finalizers: [] } }),
-        );
-      },
+    const { metadata } = await api.create('/api/v1/namespaces', {
+      metadata: { name: place.target },
+      spec: { finalizers: ['example.com/slow'] },
     });
+    await api.remove(namespace);
+    const emptied = await api.until(namespace, (object) => asList(at(object, 'spec', 'finalizers')).length === 1);
+    const letGo = () => api.send('PUT', `${namespace}/finalize`, { ...emptied, spec: {} });
+    // It has looked at the namespace twice: it waits.
+    let looks = 0;
+    const proxy = await startApiProxy(cluster, place.folder, ({ method, path }) => {
+      if (method === 'GET' && path.split('?')[0] === namespace && ++looks === 3) void letGo();
+      return undefined;
+    });
+    const run = await place.tryImport(['--timeout', '1m', '--kubeconfig', proxy.kubeconfig]);
+    await proxy.stop();
+    expect(looks).toBeGreaterThanOrEqual(3);
     expect(run.exitCode, run.stderr).toBe(0);
     expect((await api.get(namespace)).metadata.uid).not.toBe(metadata.uid);
     expect((await api.get(place.to('configmaps/settings'))).data).toEqual({ a: 'new' });
+  });
+});
+
+describe('a user who may write into one namespace only', () => {
+  it('brings into it what lies in namespaces', async () => {
+    await makeNamespace(api, place.target);
+    await api.create(place.from('apps/deployments'), deployment('web'));
+    await api.create(place.from('configmaps'), configMap('settings'));
+    await place.export('--cluster-resources', 'none', '--exclude', 'serviceaccounts');
+    const resources = ['configmaps', 'deployments'];
+    const subject = { kind: 'User', name: 'token', apiGroup: 'rbac.authorization.k8s.io' };
+    await api.create(place.to('rbac/roles'), {
+      metadata: { name: 'importer' },
+      rules: [{ apiGroups: ['', 'apps'], resources, verbs: ['get', 'list', 'create', 'patch'] }],
+    });
+    await api.create(place.to('rbac/rolebindings'), {
+      metadata: { name: 'importer' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'importer' },
+      subjects: [subject],
+    });
+    const run = await place.import('--context', cluster.tokenContext);
+    expect(run.output).toMatchObject({ counts: { created: 2, failed: 0, skipped: 0 } });
+    expect(await api.find(place.to('apps/deployments/web'))).toBeDefined();
   });
 });
 
@@ -312,7 +386,7 @@ describe('what one object is refused', () => {
     expect(rowOf(run, 'ConfigMap')).toMatchObject({ created: 2, failed: 0 });
     await api.remove(place.to('resourcequotas/none'));
     const again = await place.import();
-    expect(again.output).toMatchObject({ changed: true, counts: { created: 1, unchanged: 3, failed: 0 } });
+    expect(again.output).toMatchObject({ changed: true, counts: { created: 1, unchanged: 4, failed: 0 } });
   });
 
   it('takes along what lies in it, where it is a namespace, and no other', async () => {
@@ -345,6 +419,7 @@ describe('what one object is refused', () => {
         message: expect.stringContaining(place.target),
       },
       { object: `Namespace ${place.target}`, outcome: 'failed', message: expect.stringContaining('closed for good') },
+      { object: `ServiceAccount ${place.target}/default`, outcome: 'skipped' },
     ]);
     expect(await api.find(open.to('configmaps/outside'))).toBeDefined();
     await cluster.kubectl(['delete', 'validatingadmissionpolicybinding', 'closed']);
@@ -384,6 +459,7 @@ describe('status', () => {
     await api.remove(place.to('example/widgets/engine'));
     await place.import();
     expect(await api.get(place.to('example/widgets/engine'))).not.toHaveProperty('status');
+    await api.remove(place.to('example/widgets/engine'));
     await place.import('--restore-status', 'widgets');
     expect((await api.get(place.to('example/widgets/engine'))).status).toEqual({ turns: 42 });
   });

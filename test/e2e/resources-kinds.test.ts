@@ -251,10 +251,15 @@ describe('custom resources', () => {
   });
 
   it('keep every field, also those that nobody knows', async () => {
-    expect((await prodApi.get(`${WIDGETS}/engine`)).spec).toEqual({
+    expect((await prodApi.get(`${WIDGETS}/engine`)).spec).toMatchObject({
       size: 3,
       deep: { list: [1, { two: [] }], map: {} },
     });
+  });
+
+  it('keep whole numbers that JavaScript has no number for', async () => {
+    expect(files.get('shop/widgets.json')).toContain('"large":9007199254740993');
+    expect(await prod.kubectl(['get', '--raw', `${WIDGETS}/engine`])).toContain('"large":9007199254740993');
   });
 
   it('that the target serves in another version come in that one', async () => {

@@ -26,6 +26,11 @@ export async function fillZoo(cluster: RunningCluster, api: Api): Promise<void> 
   await applyFixture(cluster, 'webhooks.yaml');
   await Promise.all([
     giveOwners(api),
+    // As large as an object may be: https://kubernetes.io/docs/concepts/configuration/configmap/#motivation
+    api.create('/api/v1/namespaces/bank/configmaps', {
+      metadata: { name: 'large' },
+      data: { text: 'ä'.repeat(520_000) },
+    }),
     keepLedger(api),
     api.patch('/apis/example.com/v1/namespaces/shop/widgets/engine/status', { status: { turns: 42 } }),
     cluster.kubectl(['create', 'job', '--from=cronjob/yearly', 'yearly-now', '-n', 'bank']),

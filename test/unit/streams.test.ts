@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { inBatches, inTurn, mapInOrder, mergeSorted } from '../../src/streams.ts';
+import { inBatches, inTurn, mapAsDone, mapInOrder, mergeSorted } from '../../src/streams.ts';
 import { readAll } from './releases/make-record.ts';
 
 async function* streamOf<T>(items: readonly T[], log: string[] = [], failure?: Error): AsyncGenerator<T> {
@@ -138,5 +138,77 @@ describe('inBatches', () => {
 
   test('makes nothing of nothing', async () => {
     expect(await readAll(inBatches(streamOf<string>([]), sizeOf, { items: 1, bytes: 1 }))).toEqual([]);
+  });
+});
+
+describe('mapAsDone', () => {
+  /** Work that ends when it is told to. */
+  function gates(count: number) {
+    const all = Array.from({ length: count }, () => Promise.withResolvers<number>());
+    const started: number[] = [];
+    const signals: AbortSignal[] = [];
+    const map = (item: number, signal: AbortSignal) => {
+      started.push(item);
+      signals.push(signal);
+      return all[item]?.promise ?? Promise.reject(new Error(`no ${item}`));
+    };
+    return { all, started, signals, map, items: all.keys() };
+  }
+
+  test('yields results as they are done, and starts as many more as were taken', async () => {
+    const { all, started, map, items } = gates(4);
+    const results = mapAsDone(items, 2, map);
+    const first = results.next();
+    expect(started).toEqual([0, 1]);
+    all[1]?.resolve(11);
+    expect(await first).toEqual({ done: false, value: 11 });
+    // The one that is being used keeps its place until the next is asked for.
+    expect(started).toEqual([0, 1]);
+    const second = results.next();
+    expect(started).toEqual([0, 1, 2]);
+    all[2]?.resolve(22);
+    expect((await second).value).toBe(22);
+    all[0]?.resolve(0);
+    all[3]?.resolve(33);
+    expect((await readAll(results)).sort()).toEqual([0, 33]);
+  });
+
+  test('lets no more wait to be taken than may be at work', async () => {
+    const started: number[] = [];
+    const results = mapAsDone([0, 1, 2, 3, 4], 2, async (item) => {
+      started.push(item);
+      return item;
+    });
+    await results.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(started).toEqual([0, 1]);
+    await results.return(undefined);
+  });
+
+  test('ends the others by the signal when one fails, and waits for them', async () => {
+    const ended: number[] = [];
+    const results = mapAsDone([0, 1], 2, async (item, signal) => {
+      if (item === 1) throw new Error('reset');
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      ended.push(item);
+    });
+    await expect(results.next()).rejects.toThrow('reset');
+    expect(ended).toEqual([0]);
+  });
+
+  test('ends those under way when the reader stops', async () => {
+    const { all, signals, map, items } = gates(2);
+    const results = mapAsDone(items, 2, map);
+    const first = results.next();
+    all[0]?.resolve(0);
+    await first;
+    all[1]?.promise.catch(() => {});
+    signals[1]?.addEventListener('abort', () => all[1]?.reject(new Error('aborted')));
+    await results.return(undefined);
+    expect(signals[1]?.aborted).toBe(true);
+  });
+
+  test('of nothing is nothing', async () => {
+    expect(await readAll(mapAsDone([], 2, async (item) => item))).toEqual([]);
   });
 });

@@ -102,6 +102,16 @@ test('large items come in small pages of about 1 MiB', async () => {
   expect(limits()).toEqual([20, 7, 7]);
 });
 
+test('pages can be asked to be smaller, and come as they are', async () => {
+  const { cluster, limits } = await listOn((request, response) =>
+    answerPage(response, 40, askedOf(request.url), 64 * 1024),
+  );
+  const sizes: number[] = [];
+  for await (const page of cluster.listPages(path, { pageBytes: 512 * 1024 })) sizes.push(page.length);
+  expect(limits()).toEqual([20, 7, 7, 7]);
+  expect(sizes).toEqual([20, 7, 7, 6]);
+});
+
 test('selectors go with every page', async () => {
   const { server, cluster } = await listOn((request, response) => answerPage(response, 60, askedOf(request.url)));
   await namesOf(cluster.list(path, { labelSelector: 'owner=helm,status!=superseded', fieldSelector: 'type=x' }));
@@ -125,6 +135,25 @@ test('the next page is on its way while this one is read, and no further one', a
   await iterator.next();
   await expect.poll(() => server.requests.length).toBe(3);
   await iterator.return?.();
+});
+
+test('the next page is asked for before this one is parsed, wherever the server writes the metadata', async () => {
+  const pages = [
+    { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { continue: '20' } },
+    { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: '1', continue: '40' } },
+    // As custom resources come: sorted.
+    { apiVersion: 'v1', items: [], kind: 'ConfigMapList', metadata: { continue: '60', remainingItemCount: 1 } },
+    { kind: 'ConfigMapList', apiVersion: 'v1', metadata: {} },
+  ];
+  const { server, cluster } = await listOn((request, response, count) => {
+    const items = Array.from({ length: 20 }, (_, index) => item((count - 1) * 20 + index, 0));
+    // What an object says is not taken for what the list says.
+    const trap = { metadata: { name: 'trap', uid: 'trap' }, data: { x: '"items":[],"metadata":{"continue":"trap"}}' } };
+    expect(askedOf(request.url).token).toBe([undefined, '20', '40', '60'][count - 1]);
+    answerJson(response, { ...pages[count - 1], items: count === 4 ? [trap] : items });
+  });
+  expect(await namesOf(cluster.list(path))).toEqual([...names(60), 'trap']);
+  expect(server.requests).toHaveLength(4);
 });
 
 test('a reader that stops early ends the request under way', async () => {

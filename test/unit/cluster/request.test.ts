@@ -34,6 +34,22 @@ test('a request carries the token, its query and JSON, and the parsed answer com
   expect(server.headers[0]).toMatchObject({ authorization: 'Bearer secret-token', 'content-type': 'application/json' });
 });
 
+test('what is applied is JSON that means the same when it is read as YAML', async () => {
+  const { server, cluster } = await clusterOn((_, response) => answerJson(response, {}));
+  const body = { text: 'a\u2028 b\u0085c\u007f\uffff ünï 😀' };
+  await cluster.json({ method: 'PATCH', contentType: 'application/apply-patch+yaml', path: '/x', body });
+  expect(server.bodies).toEqual(['{"text":"a\\u2028 b\\u0085c\\u007f\\uffff ünï 😀"}']);
+});
+
+test('integers that JavaScript would round come back with every digit', async () => {
+  const { cluster } = await clusterOn((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end('{"spec":{"large":9007199254740993,"small":7}}');
+  });
+  const answer = await cluster.json(get);
+  expect(JSON.stringify(answer)).toBe('{"spec":{"large":9007199254740993,"small":7}}');
+});
+
 test('a server address with a path keeps it before every request', async () => {
   const server = await startServer((_, response) => answerJson(response, {}));
   const cluster = await openTestCluster({ kubeconfig: kubeconfigOf({ server: `${server.url}/k8s/clusters/c-1/` }) });

@@ -7,6 +7,7 @@ import { ClusterError, type KubeObject } from '../../../src/cluster/cluster.ts';
 import { discover } from '../../../src/cluster/discovery.ts';
 import { type CollectResourcesOptions, collectResources, snapshotKinds } from '../../../src/resources/collect.ts';
 import { keyOf, OPT_OUT_LABEL } from '../../../src/resources/resource.ts';
+import { whySkipped } from '../../../src/resources/rules.ts';
 import {
   forbidden,
   keepMessages,
@@ -206,6 +207,28 @@ describe('an export of resources', () => {
   test('says so when it found nothing', async () => {
     const { warnings } = await collect({ objects: [SHOP] }, { clusterResources: 'none' });
     expect(warnings).toEqual(['No object was found in *.']);
+  });
+});
+
+describe('what a server is asked to leave out', () => {
+  test('is what the rules leave out', () => {
+    const withLabels = (labels: Record<string, string>) => ({ metadata: { name: 'a', namespace: 'shop', labels } });
+    const slices = ['endpointslice-controller.k8s.io', 'endpointslicemirroring-controller.k8s.io'].map((manager) =>
+      sent(
+        'discovery.k8s.io/v1 EndpointSlice shop/a',
+        withLabels({ 'endpointslice.kubernetes.io/managed-by': manager }),
+      ),
+    );
+    const endpoints = withLabels({ 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' });
+    const left = [
+      ...slices,
+      sent('v1 Endpoints shop/a', endpoints),
+      sent('v1 Secret shop/sh.helm.release.v1.a.v1', { type: 'helm.sh/release.v1' }),
+    ];
+    const reasons = left.map((object) =>
+      whySkipped(object, { withReleases: true, hasSelectorlessService: () => true }),
+    );
+    expect(reasons).not.toContain(undefined);
   });
 });
 
