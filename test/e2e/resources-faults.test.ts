@@ -309,7 +309,9 @@ describe('an import', () => {
       before: async (request) => {
         creates += isMemberCreate(request) ? 1 : 0;
         if (creates < 300) return;
+        // Once: a second SIGTERM means at once.
         stop();
+        stop = () => undefined;
         await new Promise(() => undefined);
       },
     });
