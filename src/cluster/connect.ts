@@ -3,7 +3,7 @@ import { type AccessOptions, findAccess } from './access.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Cluster, ClusterRequest } from './cluster.ts';
 import { createCredentials } from './credentials.ts';
-import { listObjects, listPages } from './list.ts';
+import { listData, listObjects, listPages } from './list.ts';
 import { findProxy } from './proxy.ts';
 import { createSender } from './request.ts';
 import { createTransport } from './transport.ts';
@@ -45,6 +45,7 @@ export async function openCluster(options: ConnectOptions = {}): Promise<Cluster
       json: async <T>(request: ClusterRequest) => (await send<T>(request)).value(),
       list: (path, listOptions) => listObjects(send, path, listOptions),
       listPages: (path, listOptions) => listPages(send, path, listOptions),
+      listData: (path, listOptions) => listData(send, path, listOptions),
       async close() {
         await transport.close();
         await remove();

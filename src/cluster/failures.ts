@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts';
 import { ClusterError, type ClusterRequest } from './cluster.ts';
+import { decodeStatus, isProtobuf } from './protobuf.ts';
 import type { WireAnswer } from './transport.ts';
 
 /** The request that failed and where it went; what every message names. */
@@ -32,8 +33,7 @@ export interface Failure {
 /** Reads an answer of 300 and more: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
 export function refusal(answer: WireAnswer, where: Where): Failure {
   const { status } = answer;
-  const text = answer.body.toString('utf8');
-  const parsed = parseJson(text);
+  const { parsed, text } = readRefusal(answer);
   const body = isFields(parsed) && parsed.kind === 'Status' ? parsed : {};
   const reason = typeof body.reason === 'string' && body.reason !== '' ? body.reason : (REASONS[status] ?? 'Unknown');
   const said = typeof body.message === 'string' && body.message !== '' ? body.message : firstWords(text);
@@ -50,13 +50,17 @@ export function refusal(answer: WireAnswer, where: Where): Failure {
   };
 }
 
-/** An answer of 2xx whose body is not JSON. */
+/** An answer of 2xx whose body is not JSON, or not what was asked for. */
 export function invalidAnswer(answer: WireAnswer, where: Where, cause: unknown): ClusterError {
   const type = answer.headers['content-type'] ?? 'no content type';
+  const problem =
+    cause instanceof SyntaxError
+      ? `, not JSON: ${firstWords(answer.body.toString('utf8'))}`
+      : ` that can't be read: ${messageOf(cause)}`;
   return new ClusterError(
     answer.status,
     'InvalidResponse',
-    `${where.server} (context "${where.context}") answered ${where.method} ${where.path} with ${type}, not JSON: ${firstWords(answer.body.toString('utf8'))}`,
+    `${where.server} (context "${where.context}") answered ${where.method} ${where.path} with ${type}${problem}`,
     { hint: 'Is this the address of an API server, or of a login page or proxy in front of it?', cause },
   );
 }
@@ -236,9 +240,18 @@ function retryAfter(header: string | undefined): number | undefined {
   return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : undefined;
 }
 
-function parseJson(text: string): unknown {
+/** The parsed body of a refusal, and the text of one that is for people. */
+function readRefusal({ headers, body }: WireAnswer): { parsed: unknown; text: string } {
+  if (isProtobuf(headers)) {
+    return { parsed: unlessItThrows(() => decodeStatus(body)), text: '' };
+  }
+  const text = body.toString('utf8');
+  return { parsed: unlessItThrows(() => JSON.parse(text)), text };
+}
+
+function unlessItThrows(read: () => unknown): unknown {
   try {
-    return JSON.parse(text);
+    return read();
   } catch {
     return undefined;
   }

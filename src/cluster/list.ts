@@ -1,5 +1,15 @@
-import { ClusterError, type KubeObject, type ListOptions, type ObjectMeta } from './cluster.ts';
-import type { Received, Send } from './request.ts';
+import {
+  ClusterError,
+  type ClusterRequest,
+  type DataObject,
+  type KubeObject,
+  type ListOptions,
+  type ObjectMeta,
+} from './cluster.ts';
+import { DATA_LIST_TYPES, readDataList } from './data-objects.ts';
+import { cutManagedFields } from './managed-fields.ts';
+import { type Received, readJson, type Send } from './request.ts';
+import type { WireAnswer } from './transport.ts';
 
 /** An item of a page carries no apiVersion and kind of its own, but for a few extension servers. */
 interface Item {
@@ -7,11 +17,19 @@ interface Item {
   readonly [field: string]: unknown;
 }
 
-interface Page {
+interface Page<I> {
+  readonly metadata?: { readonly continue?: string };
+  readonly items: readonly I[] | null;
+}
+
+interface JsonPage extends Page<Item> {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata?: { readonly continue?: string };
-  readonly items: readonly Item[] | null;
+}
+
+/** What tells an object of a collection from the others. */
+interface Identified {
+  readonly metadata: Pick<ObjectMeta, 'name' | 'namespace' | 'uid'>;
 }
 
 /** Objects of one kind differ in size by a factor of a thousand: the first page shows what to expect. */
@@ -38,6 +56,40 @@ export async function* listObjects(send: Send, path: string, options: ListOption
  * @throws ClusterError when a page cannot be had
  */
 export async function* listPages(send: Send, path: string, options: ListOptions = {}): AsyncGenerator<KubeObject[]> {
+  const read = options.withoutManagedFields === true ? readWithoutManagedFields : undefined;
+  for await (const { page, items } of readPages((request) => send<JsonPage>(request, read), path, options)) {
+    const apiVersion = page.apiVersion;
+    const kind = page.kind.replace(/List$/, '');
+    yield items.map((item) => ({ apiVersion, kind, ...item }));
+  }
+}
+
+/**
+ * {@link listPages} for Secrets or ConfigMaps, as protobuf where the server offers it.
+ *
+ * @throws ClusterError also when a page is no list of these
+ */
+export async function* listData(
+  send: Send,
+  path: string,
+  options: ListOptions = {},
+): AsyncGenerator<readonly DataObject[]> {
+  const get = (request: ClusterRequest) => send({ ...request, accept: DATA_LIST_TYPES }, readDataList);
+  for await (const { items } of readPages(get, path, options)) {
+    yield items;
+  }
+}
+
+function readWithoutManagedFields({ body }: Pick<WireAnswer, 'body'>): JsonPage {
+  return readJson<JsonPage>({ body: cutManagedFields(body) });
+}
+
+/** Gets the pages one after the other; `items` are those of the page that were not on an earlier one. */
+async function* readPages<I extends Identified, P extends Page<I>>(
+  get: (request: ClusterRequest) => Promise<Received<P & Page<I>>>,
+  path: string,
+  options: ListOptions,
+): AsyncGenerator<{ readonly page: P; readonly items: readonly I[] }> {
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
   /** A text a page: as many texts and a set of them would be the most that is kept of a large collection. */
@@ -51,15 +103,15 @@ export async function* listPages(send: Send, path: string, options: ListOptions 
       labelSelector: options.labelSelector,
       fieldSelector: options.fieldSelector,
     };
-    const page = send<Page>({ method: 'GET', path, query, signal }).catch(async (error: unknown) => {
+    const page = get({ method: 'GET', path, query, signal }).catch(async (error: unknown) => {
       if (token === undefined || !isExpired(error)) {
         throw error;
       }
       const offered = offeredToken(error);
       if (offered !== undefined) {
-        return send<Page>({ method: 'GET', path, query: { ...query, continue: offered }, signal });
+        return get({ method: 'GET', path, query: { ...query, continue: offered }, signal });
       }
-      const all = await send<Page>({
+      const all = await get({
         method: 'GET',
         path,
         query: { ...query, limit: undefined, continue: undefined },
@@ -74,14 +126,14 @@ export async function* listPages(send: Send, path: string, options: ListOptions 
   };
 
   try {
-    let next: Promise<Received<Page>> | undefined = request(FIRST_LIMIT, undefined);
+    let next: Promise<Received<P & Page<I>>> | undefined = request(FIRST_LIMIT, undefined);
     let limit: number | undefined;
     while (next !== undefined) {
-      const received: Received<Page> = await next;
+      const received: Received<P & Page<I>> = await next;
       // The server makes the next page while this one is parsed.
       const early = limit === undefined ? undefined : peekToken(received);
       next = early === undefined ? undefined : request(limit, early);
-      const page = received.value();
+      const page: P & Page<I> = received.value();
       const items = page.items ?? [];
       const token: string | undefined = page.metadata?.continue || undefined;
       if (token !== undefined) {
@@ -89,11 +141,8 @@ export async function* listPages(send: Send, path: string, options: ListOptions 
         limit = nextLimit(items.length, received.bytes, options.pageBytes);
       }
       if (token !== early) next = token === undefined ? undefined : request(limit, token);
-      const apiVersion = page.apiVersion;
-      const kind = page.kind.replace(/List$/, '');
       const known = seen;
-      const unseen = known === undefined ? items : items.filter((item) => !known.has(identifierOf(item)));
-      yield unseen.map((item) => ({ apiVersion, kind, ...item }));
+      yield { page, items: known === undefined ? items : items.filter((item) => !known.has(identifierOf(item))) };
     }
   } finally {
     stop.abort();
@@ -107,14 +156,15 @@ const MOST_METADATA = 2048;
 
 /**
  * The continue token of a page that is not parsed yet, where it stands as the API server writes it: before the items or,
- * of custom resources, after them. Inside an item, quotes would be escaped or the braces would not fit.
+ * of custom resources, after them. Inside an item, quotes would be escaped or the braces would not fit. None is found in
+ * protobuf, which takes no time to read.
  */
-function peekToken({ bytes, peek }: Received<Page>): string | undefined {
+function peekToken({ bytes, peek }: Received<unknown>): string | undefined {
   const metadata = HEAD.exec(peek(0, MOST_METADATA)) ?? TAIL.exec(peek(bytes - MOST_METADATA, bytes));
   return /"continue":"([^"\\]+)"/.exec(metadata?.[1] ?? '')?.[1];
 }
 
-function identifierOf({ metadata }: Item): string {
+function identifierOf({ metadata }: Identified): string {
   return metadata.uid ?? `${metadata.namespace ?? ''}/${metadata.name}`;
 }
 

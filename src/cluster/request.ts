@@ -20,8 +20,11 @@ export interface Received<T> {
   value(): T;
 }
 
-/** Sends one request, again where that is safe and may help. */
-export type Send = <T>(request: ClusterRequest) => Promise<Received<T>>;
+/** Makes of an answer of 2xx what it says, or throws. The memory of its body is used again afterwards. */
+export type ReadAnswer<T> = (answer: Pick<WireAnswer, 'headers' | 'body'>) => T;
+
+/** Sends one request, again where that is safe and may help. The answer is read as JSON unless told otherwise. */
+export type Send = <T>(request: ClusterRequest, read?: ReadAnswer<T>) => Promise<Received<T>>;
 
 export interface SenderOptions {
   readonly context: string;
@@ -67,7 +70,7 @@ export function createSender(options: SenderOptions): Send {
     return Math.max(jittered, Math.min(failure.retryAfter ?? 0, LONGEST_RETRY_AFTER));
   }
 
-  return async function send<T>(request: ClusterRequest): Promise<Received<T>> {
+  return async function send<T>(request: ClusterRequest, read: ReadAnswer<T> = readJson): Promise<Received<T>> {
     const { method, signal } = request;
     const path = prefix + request.path + queryString(request.query);
     const body = request.body === undefined ? undefined : formatBody(request.body, request.contentType);
@@ -82,7 +85,7 @@ export function createSender(options: SenderOptions): Send {
         const answer = await transport.exchange({ method, path, headers, body, signal }, session.tls);
         if (answer.status < 300) {
           answered = true;
-          return receive<T>(answer, where);
+          return receive(answer, where, read);
         }
         answered = true;
         failure = refusal(answer, where);
@@ -149,26 +152,31 @@ function formatBody(body: unknown, contentType = JSON_TYPE): string {
   return json.replace(NOT_IN_YAML, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-function receive<T>(answer: WireAnswer, where: Where): Received<T> {
+function receive<T>(answer: WireAnswer, where: Where, read: ReadAnswer<T>): Received<T> {
   return {
     bytes: answer.body.length,
     peek: (start, end) => answer.body.toString('latin1', Math.max(0, start), end),
     value() {
-      const value = parseAnswer<T>(answer, where);
+      const value = readAnswer(answer, where, read);
       answer.release();
       return value;
     },
   };
 }
 
-function parseAnswer<T>(answer: WireAnswer, where: Where): T {
+function readAnswer<T>(answer: WireAnswer, where: Where, read: ReadAnswer<T>): T {
   try {
-    // An empty answer has nothing to tell: null, as JSON would say it.
-    const text = answer.body.length === 0 ? 'null' : answer.body.toString('utf8');
-    return hasManyDigits(answer.body) ? parseExactly<T>(text) : JSON.parse(text);
+    return read(answer);
   } catch (error) {
     throw invalidAnswer(answer, where, error);
   }
+}
+
+/** Reads an answer in JSON; integers keep every digit. */
+export function readJson<T>({ body }: Pick<WireAnswer, 'body'>): T {
+  // An empty answer has nothing to tell: null, as JSON would say it.
+  const text = body.length === 0 ? 'null' : body.toString('utf8');
+  return hasManyDigits(body) ? parseExactly<T>(text) : JSON.parse(text);
 }
 
 function queryString(query: ClusterRequest['query']): string {

@@ -2,7 +2,7 @@ import { type Cluster, ClusterError } from '../cluster/cluster.ts';
 import { TransshipError } from '../errors.ts';
 import { isGlob, matcherOf } from '../selection/name-patterns.ts';
 import { inTurn, mergeSorted } from '../streams.ts';
-import { type Driver, kindOf, readStoredRecord, type StoredRecord } from './record.ts';
+import { type Driver, kindOf, recordIn, type StoredRecord } from './record.ts';
 
 /** Which records to list. */
 export interface RecordQuery {
@@ -83,11 +83,13 @@ async function* listDriver(
   const plural = driver === 'secret' ? 'secrets' : 'configmaps';
   const path = namespace === undefined ? `/api/v1/${plural}` : `/api/v1/namespaces/${namespace}/${plural}`;
   try {
-    for await (const object of cluster.list(path, { labelSelector: 'owner=helm', signal })) {
-      if (!isChosen(object.metadata.namespace ?? '')) continue;
-      // Other tools put the label on objects of their own; those are no records and stay out.
-      const record = readStoredRecord(object);
-      if (record !== undefined) yield record;
+    for await (const page of cluster.listData(path, { labelSelector: 'owner=helm', signal })) {
+      for (const object of page) {
+        if (!isChosen(object.metadata.namespace ?? '')) continue;
+        // Other tools put the label on objects of their own; those are no records and stay out.
+        const record = recordIn(object);
+        if (record !== undefined) yield record;
+      }
     }
   } catch (error) {
     throw error instanceof ClusterError && error.status === 403 ? forbidden(driver, plural, namespace, error) : error;

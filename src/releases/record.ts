@@ -1,8 +1,8 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { KubeObject } from '../cluster/cluster.ts';
+import type { DataObject, KubeObject } from '../cluster/cluster.ts';
+import { toDataObject } from '../cluster/data-objects.ts';
 import { TransshipError } from '../errors.ts';
-import { isMap } from '../values.ts';
 import type { HelmRelease } from './helm-release.ts';
 import { checkRelease, kindOf, unpackRecord } from './unpack.ts';
 
@@ -39,8 +39,8 @@ export interface ReleaseRecord extends RecordHead {
 
 /** A record as the cluster holds it, not decoded yet. */
 export interface StoredRecord extends Omit<RecordHead, 'encoding'> {
-  /** The payload in base64: of a Secret twice, of a ConfigMap once. Empty when there is none. */
-  readonly payload: string;
+  /** What Helm put there: base64. Empty when there is none. */
+  readonly payload: Uint8Array;
 }
 
 /**
@@ -58,20 +58,24 @@ export function recordObjectName(release: string, revision: number): string {
   return `sh.helm.release.v1.${release}.v${revision}`;
 }
 
+/** {@link recordIn} of an object as it is in JSON. */
+export function readStoredRecord(object: KubeObject): StoredRecord | undefined {
+  const dataObject = toDataObject(object);
+  return dataObject && recordIn(dataObject);
+}
+
 /**
  * Reads what a Secret or ConfigMap says about the record in it, without unpacking the payload.
  *
  * @returns undefined when the object is no record of Helm's, which its name tells; its `type` tells nothing, Helm
  * itself does not look at it
  */
-export function readStoredRecord(object: KubeObject): StoredRecord | undefined {
-  const match = OBJECT_NAME.exec(object.metadata.name);
-  const driver = driverOf(object.kind);
-  if (match === null || driver === undefined) return undefined;
-  const { name, namespace = '', labels = {}, annotations } = object.metadata;
-  const payload = isMap(object.data) ? object.data.release : undefined;
+export function recordIn({ kind, metadata, data }: DataObject): StoredRecord | undefined {
+  const match = OBJECT_NAME.exec(metadata.name);
+  if (match === null) return undefined;
+  const { name, namespace = '', labels = {}, annotations } = metadata;
   return {
-    driver,
+    driver: kind === 'Secret' ? 'secret' : 'configmap',
     namespace,
     objectName: name,
     labels,
@@ -79,7 +83,7 @@ export function readStoredRecord(object: KubeObject): StoredRecord | undefined {
     release: match[1] ?? '',
     revision: Number(match[2]),
     status: labels.status ?? 'unknown',
-    payload: typeof payload === 'string' ? payload : '',
+    payload: data.get('release') ?? new Uint8Array(),
   };
 }
 
@@ -140,9 +144,4 @@ export async function recordToObject(record: ReleaseRecord): Promise<KubeObject>
     ...(isSecret ? { type: 'helm.sh/release.v1' } : {}),
     data: { release: isSecret ? Buffer.from(value, 'latin1').toString('base64') : value },
   };
-}
-
-function driverOf(kind: string): Driver | undefined {
-  if (kind === 'Secret') return 'secret';
-  return kind === 'ConfigMap' ? 'configmap' : undefined;
 }

@@ -75,13 +75,13 @@ type Named = Pick<RecordHead, 'driver' | 'namespace' | 'objectName' | 'release' 
 
 /** The payload without its base64: gzip, or plain JSON. */
 function decodePayload(record: StoredRecord): Buffer {
-  const { labels, release, revision } = record;
+  const { labels, release, revision, payload } = record;
   if ((labels.name ?? release) !== release || (labels.version ?? String(revision)) !== String(revision)) {
     throw invalid(record, `its labels say revision ${labels.version} of ${labels.name}`);
   }
-  if (record.payload === '') throw invalid(record, 'it has no data.release');
-  const decoded = Buffer.from(record.payload, 'base64');
-  return record.driver === 'secret' ? Buffer.from(decoded.toString('latin1'), 'base64') : decoded;
+  if (payload.byteLength === 0) throw invalid(record, 'it has no data.release');
+  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('latin1');
+  return Buffer.from(text, 'base64');
 }
 
 /** https://github.com/helm/helm/blob/v4.3.1/pkg/storage/driver/util.go: anything without this magic is plain JSON. */
@@ -104,7 +104,8 @@ async function gunzipAll(packed: readonly Buffer[]): Promise<Buffer[] | undefine
   const sizes = packed.map((one) => (isGzip(one) && one.byteLength >= 18 ? one.readUInt32LE(one.byteLength - 4) : 0));
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total === 0 || total > MAX_JSON_BYTES) return undefined;
-  const options = { maxOutputLength: total, chunkSize: Math.max(total, 64) };
+  // A byte to spare shows the end at once; without one, node:zlib makes a second buffer as large to look for more.
+  const options = { maxOutputLength: total, chunkSize: Math.max(total + 1, 64) };
   const whole = await gunzipAsync(Buffer.concat(packed.filter(isGzip)), options).catch(() => undefined);
   if (whole?.byteLength !== total) return undefined;
   let from = 0;

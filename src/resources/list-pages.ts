@@ -1,5 +1,7 @@
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
+import type { ResourceKind } from '../cluster/discovery.ts';
 import { findObject } from '../cluster/find.ts';
+import { isBuiltInGroup } from '../crds/built-in-groups.ts';
 import { missingNamespace } from '../selection/missing-namespace.ts';
 import { CRDS, isKind, type KindId, type Listing, NAMESPACES, SERVICES } from './list-kinds.ts';
 import type { NamespaceScope } from './scope.ts';
@@ -56,10 +58,23 @@ export function pagesOf(cluster: Cluster, listing: Listing, options: PageOptions
       labelSelector: labels.filter((label) => label !== undefined).join(',') || undefined,
       fieldSelector: leftOut?.fields,
       pageBytes: PAGE_BYTES,
+      withoutManagedFields: !needsManagedFields(kind),
       signal,
     }),
   );
 }
+
+/** Services tell by them which ports were asked for; what others wrote into an object may have a field of that name. */
+function needsManagedFields(kind: ResourceKind): boolean {
+  return (
+    isKind(kind, SERVICES) ||
+    isKind(kind, CONTROLLER_REVISIONS) ||
+    kind.group === 'resource.k8s.io' ||
+    !isBuiltInGroup(kind.group)
+  );
+}
+
+const CONTROLLER_REVISIONS: KindId = { group: 'apps', plural: 'controllerrevisions' };
 
 /** The names of all CRDs; only their metadata is asked for. */
 export async function listCrds(cluster: Cluster, signal: AbortSignal | undefined): Promise<KubeObject[]> {

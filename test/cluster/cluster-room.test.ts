@@ -7,8 +7,9 @@ import {
   objectPath,
   replaceObject,
 } from '../../src/cluster/apply.ts';
-import type { Cluster, KubeObject } from '../../src/cluster/cluster.ts';
+import type { Cluster, DataObject, KubeObject } from '../../src/cluster/cluster.ts';
 import { openCluster } from '../../src/cluster/connect.ts';
+import { toDataObject } from '../../src/cluster/data-objects.ts';
 import { type Discovery, discover } from '../../src/cluster/discovery.ts';
 import { readIdentity } from '../../src/cluster/identity.ts';
 import { waitForCrd } from '../../src/cluster/wait.ts';
@@ -80,12 +81,21 @@ async function compactHistory(): Promise<void> {
   await call('compaction', { revision: header?.revision });
 }
 
-async function collect(objects: AsyncIterable<KubeObject>): Promise<KubeObject[]> {
-  const all: KubeObject[] = [];
+async function collect<T>(objects: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
   for await (const object of objects) {
     all.push(object);
   }
   return all;
+}
+
+/** What a list as protobuf and one as JSON must have in common. */
+function promised({ kind, metadata: { name, namespace, uid, labels, annotations }, data }: DataObject) {
+  return { kind, metadata: { name, namespace, uid, labels, annotations }, data: [...data].map(hexOf) };
+}
+
+function hexOf([key, value]: [string, Uint8Array]): [string, string] {
+  return [key, Buffer.from(value).toString('hex')];
 }
 
 test(`a list of ${COUNT} objects in pages equals kubectl's`, async () => {
@@ -95,6 +105,14 @@ test(`a list of ${COUNT} objects in pages equals kubectl's`, async () => {
   const ours = await collect(cluster.list(crowd));
   expect(ours.length).toBeGreaterThanOrEqual(COUNT);
   expect(ours).toEqual(theirs.items);
+});
+
+test('a list as protobuf has what the list as JSON has, in the same order', async () => {
+  for (const path of [crowd, '/api/v1/configmaps', '/api/v1/secrets']) {
+    const json = (await collect(cluster.list(path))).flatMap((object) => toDataObject(object) ?? []);
+    const protobuf = (await collect(cluster.listData(path))).flat();
+    expect(protobuf.map(promised)).toEqual(json.map(promised));
+  }
 });
 
 test('label selectors are honoured on every page', async () => {
@@ -124,19 +142,22 @@ test('a list survives an API server that is killed and started again in its midd
   expect(new Set(names).size).toBe(COUNT);
 });
 
-test('a list whose history was compacted goes on in the present, without losing or repeating an object', async () => {
-  const names: string[] = [];
-  for await (const object of cluster.list(crowd, { labelSelector: 'third' })) {
-    if (names.length === 0) {
-      await compactHistory();
-      // A fresh API server has no snapshots in memory to serve the old token from.
-      await bed.restartApiServer();
+test.each(['listPages', 'listData'] as const)(
+  '%s, where the history was compacted, goes on in the present without losing or repeating an object',
+  async (list) => {
+    const names: string[] = [];
+    for await (const page of cluster[list](crowd, { labelSelector: 'third' })) {
+      if (names.length === 0) {
+        await compactHistory();
+        // A fresh API server has no snapshots in memory to serve the old token from.
+        await bed.restartApiServer();
+      }
+      names.push(...page.map(({ metadata }) => metadata.name));
     }
-    names.push(object.metadata.name);
-  }
-  expect(names).toHaveLength(COUNT);
-  expect(new Set(names).size).toBe(COUNT);
-});
+    expect(names).toHaveLength(COUNT);
+    expect(new Set(names).size).toBe(COUNT);
+  },
+);
 
 test('a user by token and one by client certificate are who they are', async () => {
   const whoami = async (context: string) => {

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readBody } from '../../src/archive/entry.ts';
 import type { Cluster, KubeObject } from '../../src/cluster/cluster.ts';
 import { openCluster } from '../../src/cluster/connect.ts';
+import { toDataObject } from '../../src/cluster/data-objects.ts';
 import { discover } from '../../src/cluster/discovery.ts';
 import { collectCrds } from '../../src/crds/collect.ts';
 import { type CollectOptions, collectReleases } from '../../src/releases/collect.ts';
@@ -70,8 +71,8 @@ async function failingHelm(args: readonly string[]): Promise<void> {
   await expect(helm('helm4', args)).rejects.toThrow();
 }
 
-async function collect(options: Partial<Omit<CollectOptions, 'reporter'>> = {}) {
-  const collection = collectReleases(cluster, {
+async function collect(options: Partial<Omit<CollectOptions, 'reporter'>> = {}, from = cluster) {
+  const collection = collectReleases(from, {
     namespaces: ['*'],
     history: 'all',
     reporter: silentReporter,
@@ -174,6 +175,20 @@ describe('an export of a real cluster', () => {
       expect(record.labels).toEqual(live.metadata.labels);
     }
     expect(records.find(({ release }) => release === 'shop')?.labels).toMatchObject({ team: 'a', tier: 'web' });
+  });
+
+  test('is the same, byte for byte, from a server that knows no protobuf', async () => {
+    const bytesOf = async (from: Cluster) =>
+      Promise.all((await collect({}, from)).entries.map(async (entry) => [entry.path, await readBody(entry, 1e6)]));
+    const jsonOnly: Cluster = {
+      ...cluster,
+      async *listData(path, options) {
+        for await (const page of cluster.listPages(path, options)) {
+          yield page.flatMap((object) => toDataObject(object) ?? []);
+        }
+      },
+    };
+    expect(await bytesOf(cluster)).toEqual(await bytesOf(jsonOnly));
   });
 
   test('tells of each release what runs', async () => {

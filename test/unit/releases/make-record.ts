@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import type { Cluster, KubeObject, ListOptions } from '../../../src/cluster/cluster.ts';
 import { ClusterError } from '../../../src/cluster/cluster.ts';
+import { toDataObject } from '../../../src/cluster/data-objects.ts';
 import type { Driver } from '../../../src/releases/record.ts';
 import type { Reporter } from '../../../src/report/reporter.ts';
 
@@ -105,6 +106,10 @@ export function fakeCluster(
       const page: KubeObject[] = [];
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
+    },
+    async *listData(path: string, options?: ListOptions) {
+      for await (const page of this.listPages(path, options))
+        yield page.flatMap((object) => toDataObject(object) ?? []);
     },
     async close() {},
   };

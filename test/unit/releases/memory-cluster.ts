@@ -1,4 +1,5 @@
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../../src/cluster/cluster.ts';
+import { toDataObject } from '../../../src/cluster/data-objects.ts';
 
 /** What happens to a request: it is not carried out, or it is and its answer is lost. */
 export type Fault = ClusterError | { readonly after: ClusterError };
@@ -50,6 +51,10 @@ export function memoryCluster(
       const page: KubeObject[] = [];
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
+    },
+    async *listData(path, options) {
+      for await (const page of this.listPages(path, options))
+        yield page.flatMap((object) => toDataObject(object) ?? []);
     },
     async close() {},
   };

@@ -67,6 +67,7 @@ export function createMemoryApi(): MemoryApi {
       },
       async *list() {},
       async *listPages() {},
+      async *listData() {},
       close: async () => {},
     },
   };

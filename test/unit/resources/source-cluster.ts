@@ -68,6 +68,7 @@ export function sourceCluster({ objects, refuse, before, pageSize = 500, stale }
       for await (const page of listPages(path, options)) yield* page;
     },
     listPages,
+    async *listData() {},
     async close() {},
   };
 }

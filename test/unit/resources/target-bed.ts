@@ -172,6 +172,7 @@ export function targetWith(
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
     },
+    async *listData() {},
     async close() {},
   };
 }
