@@ -272,7 +272,7 @@ describe('examples/cluster-backup/cluster-backup.yml', () => {
   });
 
   it('stores a file for each kind and namespace, the manifest among them', async () => {
-    const folder = `trees/prod-backup/backup/${run.outputs('export').snapshot}`;
+    const folder = `trees/prod-backup/backup/${run.outputs('backup').snapshot}`;
     expect(await storedObjects('trees/')).toEqual(
       expect.arrayContaining(
         ['_snapshot.json', '_releases/prod/shop/1.json', 'clusterroles.json', 'prod/configmaps.json', 'manifest'].map(
@@ -283,7 +283,7 @@ describe('examples/cluster-backup/cluster-backup.yml', () => {
   });
 
   it('leaves to the release what the release brings', async () => {
-    const file = `trees/prod-backup/backup/${run.outputs('export').snapshot}/prod/configmaps.json`;
+    const file = `trees/prod-backup/backup/${run.outputs('backup').snapshot}/prod/configmaps.json`;
     const { items } = JSON.parse(await readFile(join(bed.s3.folder, 'buckets', bed.s3.bucket, file), 'utf8'));
     expect(items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)).toEqual(['by-hand']);
   });
