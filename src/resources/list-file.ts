@@ -8,6 +8,7 @@ import type { ResourceKind } from '../cluster/discovery.ts';
 import { messageOf } from '../errors.ts';
 import { hasManyDigits, parseExactly, parseJson } from '../json.ts';
 import { isMap } from '../values.ts';
+import { limitYoungGeneration } from '../young-generation.ts';
 
 /** What stands before the objects of a List file; each is a line of its own. */
 export const LIST_HEAD = '{"apiVersion":"v1","kind":"List","metadata":{},"items":[\n';
@@ -106,6 +107,7 @@ async function* readLines(path: string, first: Buffer, pieces: AsyncIterator<Uin
     begunBytes = piece.byteLength - end;
     // Bytes that are no text would be read as other characters.
     if (!isUtf8(lines)) throw damagedAt(path, line + countValid(lines), 'is not valid UTF-8');
+    limitYoungGeneration();
     mayHaveLarge = hasManyDigits(lines);
     for (let at = 0; at < lines.byteLength; line += 1) {
       const newline = lines.indexOf(NEWLINE, at);
