@@ -1,0 +1,1 @@
+export { formatPatch, OMIT_HEADERS, structuredPatch } from 'diff';
