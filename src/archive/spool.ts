@@ -13,6 +13,8 @@ export interface SpoolOptions {
   readonly directory: string;
   /** `sha256:<hex>` that {@link Spool.digest} must be. */
   readonly digest?: string | undefined;
+  /** age's secret keys, for a snapshot that is encrypted. */
+  readonly identities?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Opens an empty file, for reading and writing, by its path. Replaced in tests. */
   readonly openFile?: ((path: string) => Promise<FileHandle>) | undefined;
@@ -56,6 +58,7 @@ const PURPOSE = {
  * archive, and nothing may be done with its entries before. Nothing is left of the file however the process ends.
  *
  * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `INPUT` when it is encrypted and none of the identities opens it
  * @throws TransshipError `ARCHIVE_DAMAGED` for an archive that is not what was written, or has another digest
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for another format, or one of a newer Transship
  * @throws TransshipError `BACKEND` when the disk is full or the directory can't be written
@@ -71,7 +74,7 @@ export function spoolArchive(source: Bytes, options: SpoolOptions): Promise<Spoo
     }
   }
   const result = () => ({ size, digest: `sha256:${sha256.digest('hex')}` });
-  return spool(readArchive(measure(), options.signal), result, options);
+  return spool(readArchive(measure(), options.signal, options.identities), result, options);
 }
 
 /**
@@ -82,7 +85,7 @@ export function spoolArchive(source: Bytes, options: SpoolOptions): Promise<Spoo
  * @throws TransshipError as {@link spoolArchive} does
  */
 export function spoolEntries(entries: AsyncIterable<Entry>, options: SpoolOptions): Promise<Spool> {
-  const { entries: verified, result } = readTree(entries, options.signal);
+  const { entries: verified, result } = readTree(entries, options.signal, options.identities);
   return spool(verified, result, options);
 }
 

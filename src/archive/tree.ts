@@ -2,10 +2,12 @@ import { createHash, type Hash } from 'node:crypto';
 import { damaged } from './damage.ts';
 import { digestEntries } from './digest-entries.ts';
 import { MANIFEST_PATH } from './digests.ts';
+import { decryptEntries, encryptEntries } from './encrypted-tree.ts';
+import { inspectEncrypted } from './encryption.ts';
 import type { Body, Entry } from './entry.ts';
 import { createPathGuard, treePathProblem } from './paths.ts';
 import { abortable, type Bytes } from './streams.ts';
-import { verifyEntries } from './verify.ts';
+import { verifyEntries, verifyStored } from './verify.ts';
 
 /** What a tree came to. */
 export interface TreeSummary {
@@ -30,15 +32,22 @@ export interface TreeWriting {
  * Makes the files of a tree from entries: adds `_index.json`, which has no offsets here, and `manifest`. Nothing is read
  * before `entries` is.
  *
+ * @param encryptTo - age's public keys, to which every file but the manifest is encrypted; not at all when left out
  * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `INPUT` naming a recipient that is none
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that not every file system takes, is there twice, or is one
  *   of those that are added
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
-export function writeTree(entries: AsyncIterable<Entry>, signal?: AbortSignal): TreeWriting {
+export function writeTree(
+  entries: AsyncIterable<Entry>,
+  signal?: AbortSignal,
+  encryptTo?: readonly string[],
+): TreeWriting {
   const totals = { files: 0, bytes: 0 };
   const checkPath = createPathGuard(treePathProblem);
-  const measured = measureTree(digestEntries(abortable(entries, signal), totals));
+  const digested = digestEntries(abortable(entries, signal), totals);
+  const measured = measureTree(encryptTo === undefined ? digested : encryptEntries(digested, encryptTo));
   let ended = false;
 
   async function* files(): AsyncGenerator<Entry> {
@@ -67,23 +76,47 @@ export interface TreeReading {
 }
 
 /**
- * Checks every path, size and digest of a stored tree as its files pass.
+ * Checks every path, size and digest of a stored tree as its files pass, and decrypts one that is encrypted.
  *
  * @param entries - all files, `_index.json` and `manifest` last
+ * @param identities - age's secret keys; for a tree that is encrypted
  * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `INPUT` when the tree is encrypted and none of the identities opens it
  * @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) naming what differs, is missing or too much
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in a snapshot, or the index of a newer Transship
  */
-export function readTree(entries: AsyncIterable<Entry>, signal?: AbortSignal): TreeReading {
+export function readTree(
+  entries: AsyncIterable<Entry>,
+  signal?: AbortSignal,
+  identities: readonly string[] = [],
+): TreeReading {
+  const measured = measureTree(guardPaths(entries, signal));
+  const decrypted = decryptEntries(measured.entries, identities);
+  return { entries: verifyEntries(decrypted.entries, decrypted.stored), result: measured.result };
+}
+
+/**
+ * Checks an encrypted tree without a key: every file against the manifest, and that it can be what age has written.
+ * What is in the files is not known.
+ *
+ * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) naming all that is wrong
+ */
+export async function checkEncryptedTree(
+  entries: AsyncIterable<Entry>,
+  signal?: AbortSignal,
+): Promise<Pick<TreeSummary, 'size' | 'digest'>> {
+  const measured = measureTree(guardPaths(entries, signal));
+  await verifyStored(measured.entries, inspectEncrypted);
+  return measured.result();
+}
+
+async function* guardPaths(entries: AsyncIterable<Entry>, signal: AbortSignal | undefined): AsyncGenerator<Entry> {
   const checkPath = createPathGuard();
-  async function* files(): AsyncGenerator<Entry> {
-    for await (const { path, size, body } of abortable(entries, signal)) {
-      checkPath(path);
-      yield { path, size, body: abortableBody(body, signal) };
-    }
+  for await (const { path, size, body } of abortable(entries, signal)) {
+    checkPath(path);
+    yield { path, size, body: abortableBody(body, signal) };
   }
-  const measured = measureTree(files());
-  return { entries: verifyEntries(measured.entries), result: measured.result };
 }
 
 /** Sums the sizes of the files that pass, and digests the manifest. */

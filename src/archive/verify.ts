@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts';
+import { messageOf, TransshipError } from '../errors.ts';
 import { ArchiveDamagedError, damaged } from './damage.ts';
 import {
   type ArchiveIndex,
@@ -11,7 +11,7 @@ import {
   parseManifest,
 } from './digests.ts';
 import { type Entry, readBody } from './entry.ts';
-import { handOut } from './streams.ts';
+import { type Bytes, handOut } from './streams.ts';
 
 /** What was read of one file. */
 interface SeenFile extends Digests {
@@ -25,10 +25,15 @@ interface SeenFile extends Digests {
  *
  * The digests stand at the end: nothing may be done with an entry before the iteration has ended without an error.
  *
+ * @param storedOf - asked at the end: of each stored file its SHA-1, where those are not the entries themselves; they are
+ *   what the manifest names then
  * @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) naming what differs, is missing or too much
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for the index of a newer Transship
  */
-export async function* verifyEntries(entries: AsyncIterable<Entry>): AsyncGenerator<Entry> {
+export async function* verifyEntries(
+  entries: AsyncIterable<Entry>,
+  storedOf: () => ReadonlyMap<string, string> | undefined = () => undefined,
+): AsyncGenerator<Entry> {
   const seen = new Map<string, SeenFile>();
   let index: ArchiveIndex | undefined;
   let manifest: Map<string, string> | undefined;
@@ -56,8 +61,54 @@ export async function* verifyEntries(entries: AsyncIterable<Entry>): AsyncGenera
     const missing = index === undefined ? INDEX_PATH : MANIFEST_PATH;
     throw damaged(`The snapshot is not complete: it has no ${missing} after ${last ?? 'its start'}.`);
   }
-  const [first, ...others] = [...compareIndex(seen, index), ...compareManifest(seen, manifest)];
+  const stored = storedOf() ?? new Map([...seen].map(([path, { sha1 }]) => [path, sha1]));
+  refuseProblems([...compareIndex(seen, index), ...compareManifest(stored, manifest)]);
+}
+
+/**
+ * Checks the digests of a snapshot's files against its manifest alone, and reads all of them. That is what can be done
+ * with encrypted files without a key.
+ *
+ * @param inspect - reads one file, and throws what is wrong with it
+ * @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) naming all that differs, is missing or too much
+ */
+export async function verifyStored(
+  entries: AsyncIterable<Entry>,
+  inspect: (body: Bytes) => Promise<unknown>,
+): Promise<void> {
+  const seen = new Map<string, string>();
+  const problems: string[] = [];
+  let manifest: Map<string, string> | undefined;
+  for await (const { path, size, body } of entries) {
+    if (manifest !== undefined) throw damaged(`${path} follows the manifest, which must be the last file.`);
+    if (path === MANIFEST_PATH) {
+      manifest = parseManifest(await readText({ path, size, body }));
+      continue;
+    }
+    const digested = digestBody(body);
+    const { body: handed, drain } = handOut(
+      digested.body instanceof Uint8Array ? once(digested.body) : digested.body,
+      path,
+    );
+    try {
+      await inspect(handed);
+    } catch (error) {
+      if (!(error instanceof TransshipError && error.code === 'ARCHIVE_DAMAGED')) throw error;
+      problems.push(`${path}: ${error.message}`);
+    }
+    await drain();
+    seen.set(path, digested.digests().sha1);
+  }
+  if (manifest === undefined) throw damaged(`The snapshot is not complete: it has no ${MANIFEST_PATH}.`);
+  refuseProblems([...problems, ...compareManifest(seen, manifest)]);
+}
+
+function refuseProblems([first, ...others]: readonly string[]): void {
   if (first !== undefined) throw new ArchiveDamagedError([first, ...others]);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 function* compareIndex(seen: ReadonlyMap<string, SeenFile>, index: ArchiveIndex): Generator<string> {
@@ -81,11 +132,11 @@ function* compareIndex(seen: ReadonlyMap<string, SeenFile>, index: ArchiveIndex)
   }
 }
 
-function* compareManifest(seen: ReadonlyMap<string, SeenFile>, manifest: ReadonlyMap<string, string>) {
-  for (const [path, sha1] of manifest) {
-    const file = seen.get(path);
-    if (file === undefined) yield `${path} is missing: the manifest names it.`;
-    else if (file.sha1 !== sha1) yield differs(path, 'SHA-1', file.sha1, 'the manifest', sha1);
+function* compareManifest(seen: ReadonlyMap<string, string>, manifest: ReadonlyMap<string, string>) {
+  for (const [path, expected] of manifest) {
+    const sha1 = seen.get(path);
+    if (sha1 === undefined) yield `${path} is missing: the manifest names it.`;
+    else if (sha1 !== expected) yield differs(path, 'SHA-1', sha1, 'the manifest', expected);
   }
   for (const path of seen.keys()) {
     if (!manifest.has(path)) yield `${path} is not one of the files that the manifest names.`;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Compression, compress } from './compression.ts';
 import { digestEntries } from './digest-entries.ts';
+import { encrypt } from './encryption.ts';
 import type { Entry } from './entry.ts';
 import type { Bytes } from './streams.ts';
 import { packTar, tarSpan } from './tar.ts';
@@ -10,6 +11,8 @@ export interface WriteOptions {
   readonly compression: Compression;
   /** The time of every file in it: given, so that the same entries make the same archive. */
   readonly mtime: Date;
+  /** age's public keys, to which the compressed bytes are encrypted; not at all when left out. */
+  readonly encryptTo?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,12 +42,13 @@ export interface ArchiveWriting {
  * flat but for some 200 bytes a file. Whoever reads first gets the order of the entries: `_snapshot.json` should lead.
  *
  * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `INPUT` naming a recipient that is none
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, is there twice, or is one of
  *   those that are added; and for xz where it can't be written
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
 export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOptions): ArchiveWriting {
-  const { compression, mtime, signal } = options;
+  const { compression, mtime, encryptTo, signal } = options;
   const totals = { files: 0, bytes: 0, tarSize: 0 };
   let summary: ArchiveSummary | undefined;
 
@@ -52,7 +56,8 @@ export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOption
     const tar = measure(packTar(digestEntries(entries, totals, tarSpan), { mtime, signal }), totals);
     const sha256 = createHash('sha256');
     let size = 0;
-    for await (const piece of compress(tar, compression, signal)) {
+    const compressed = compress(tar, compression, signal);
+    for await (const piece of encryptTo === undefined ? compressed : encrypt(compressed, encryptTo)) {
       sha256.update(piece);
       size += piece.byteLength;
       yield piece;

@@ -14,9 +14,17 @@ import {
   requireRuntime,
 } from './artifact-source.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
-import { untilAborted, waitUnlessAborted } from './bytes.ts';
+import { streamOf, untilAborted, waitUnlessAborted } from './bytes.ts';
 import { failTo, writeNewFile } from './files.ts';
-import { parseSnapshotFileName, selectSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
+import { planFileName } from './plans.ts';
+import {
+  isEncryptedName,
+  parseSnapshotFileName,
+  selectSnapshot,
+  snapshotExists,
+  snapshotFileName,
+  sortSnapshots,
+} from './selector.ts';
 import { runQuietly } from './toolkit-output.ts';
 import { noTrees } from './trees.ts';
 
@@ -25,6 +33,8 @@ const READ_SIZE = 1024 * 1024;
 /**
  * Keeps snapshots as artifacts of a workflow run, each one raw file called `<name>-<id><suffix>`. GitHub shows no
  * artifact before its upload is finished, and keeps its name taken for the rest of the run when that never happens.
+ *
+ * A saved plan is an artifact `<name>-plan-<id>.json`.
  *
  * Reads this run unless `runId` names another: a token alone does not change where it looks.
  */
@@ -56,25 +66,20 @@ export class ArtifactBackend implements Backend {
     const existing = (await this.#list(source)).find((snapshot) => snapshot.id === id);
     if (existing !== undefined) throw snapshotExists(existing.location);
 
-    const folder = await makeFolder();
-    let uploading: Promise<unknown> | undefined;
-    try {
-      const file = join(folder, name);
-      const size = await writeNewFile(file, bytes, signal);
-      const upload = this.#upload(file, folder, source);
-      uploading = upload;
-      const { artifactId, digest } = await orUndo(upload, name, source, signal);
-      const location = artifactUrl(source, artifactId, process.env);
-      return { id, layout: 'archive', location, size, state: 'complete', artifactId, digest, artifactUrl: location };
-    } finally {
-      if (uploading !== undefined && signal?.aborted) {
-        // The toolkit cannot be stopped: it may still read the file.
-        const remove = () => removeFolder(folder);
-        uploading.then(remove, remove).catch(() => {});
-      } else {
-        await removeFolder(folder);
-      }
-    }
+    const { size, artifactId, digest } = await this.#store(name, bytes, source, signal);
+    const location = artifactUrl(source, artifactId, process.env);
+    const encrypted = isEncryptedName(name);
+    const written = {
+      id,
+      layout: 'archive',
+      location,
+      size,
+      state: 'complete',
+      artifactId,
+      digest,
+      encrypted,
+    } as const;
+    return { ...written, artifactUrl: location };
   }
 
   async writeTree(): Promise<never> {
@@ -92,18 +97,37 @@ export class ArtifactBackend implements Backend {
   }
 
   async *read(snapshot: StoredSnapshot, signal?: AbortSignal): Bytes {
-    const source = findArtifactSource(this.#options, process.env);
-    const folder = await makeFolder();
-    try {
-      const file = await waitUnlessAborted(download(snapshot, source, folder), signal);
-      yield* untilAborted(createReadStream(file, { highWaterMark: READ_SIZE }), signal);
-    } finally {
-      await removeFolder(folder);
-    }
+    yield* readArtifact(snapshot, findArtifactSource(this.#options, process.env), signal);
   }
 
   readTree(): never {
     throw noTrees(this.name);
+  }
+
+  /** Plans are of this run, whichever run the snapshot is read from. */
+  async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
+    requireRuntime(process.env);
+    const source = findArtifactSource({}, process.env);
+    const name = this.#planName(id);
+    const existing = await this.#findPlan(name, source);
+    if (existing !== undefined) return existing.location;
+    const { artifactId } = await this.#store(name, streamOf(bytes), source, signal);
+    return artifactUrl(source, artifactId, process.env);
+  }
+
+  async readPlan(id: string, signal?: AbortSignal): Promise<Buffer | undefined> {
+    const name = this.#planName(id);
+    // On the command line there is no run of its own.
+    const own = process.env.ACTIONS_RUNTIME_TOKEN ? [findArtifactSource({}, process.env)] : [];
+    const named = this.#options.runId === undefined ? [] : [findArtifactSource(this.#options, process.env)];
+    for (const source of [...own, ...named]) {
+      const found = await waitUnlessAborted(this.#findPlan(name, source), signal);
+      if (found === undefined) continue;
+      const pieces: Uint8Array[] = [];
+      for await (const piece of readArtifact(found, source, signal)) pieces.push(piece);
+      return Buffer.concat(pieces);
+    }
+    return undefined;
   }
 
   async #list(source: ArtifactSource): Promise<StoredSnapshot[]> {
@@ -116,7 +140,47 @@ export class ArtifactBackend implements Backend {
     const parsed = parseSnapshotFileName(name);
     if (parsed?.base !== this.#artifactName) return [];
     const location = artifactUrl(source, artifactId, process.env);
-    return [{ id: parsed.id, layout: 'archive', location, size, state: 'complete', artifactId, digest }];
+    const encrypted = isEncryptedName(name);
+    return [{ id: parsed.id, layout: 'archive', location, size, state: 'complete', artifactId, digest, encrypted }];
+  }
+
+  /** The plan that a run has of that name. */
+  async #findPlan(name: string, source: ArtifactSource): Promise<StoredArtifact | undefined> {
+    const doing = `list the artifacts of run ${source.runId}`;
+    const { artifacts } = await call(doing, source, (client) => client.listArtifacts(findOptions(source)));
+    const found = artifacts.find((artifact) => artifact.name === name);
+    if (found === undefined) return undefined;
+    const { id: artifactId, size, digest } = found;
+    return { artifactId, size, digest, location: artifactUrl(source, artifactId, process.env) };
+  }
+
+  #planName(id: string): string {
+    return `${this.#artifactName}-plan-${planFileName(id)}`;
+  }
+
+  async #store(
+    name: string,
+    bytes: Bytes,
+    source: ArtifactSource,
+    signal: AbortSignal | undefined,
+  ): Promise<{ size: number; artifactId: number; digest: string }> {
+    const folder = await makeFolder();
+    let uploading: Promise<unknown> | undefined;
+    try {
+      const file = join(folder, name);
+      const size = await writeNewFile(file, bytes, signal);
+      const upload = this.#upload(file, folder, source);
+      uploading = upload;
+      return { size, ...(await orUndo(upload, name, source, signal)) };
+    } finally {
+      if (uploading !== undefined && signal?.aborted) {
+        // The toolkit cannot be stopped: it may still read the file.
+        const remove = () => removeFolder(folder);
+        uploading.then(remove, remove).catch(() => {});
+      } else {
+        await removeFolder(folder);
+      }
+    }
   }
 
   async #upload(file: string, folder: string, source: ArtifactSource): Promise<{ artifactId: number; digest: string }> {
@@ -152,9 +216,21 @@ async function orUndo<T>(
   }
 }
 
+type StoredArtifact = Pick<StoredSnapshot, 'artifactId' | 'digest' | 'location' | 'size'>;
+
+async function* readArtifact(stored: StoredArtifact, source: ArtifactSource, signal?: AbortSignal): Bytes {
+  const folder = await makeFolder();
+  try {
+    const file = await waitUnlessAborted(download(stored, source, folder), signal);
+    yield* untilAborted(createReadStream(file, { highWaterMark: READ_SIZE }), signal);
+  } finally {
+    await removeFolder(folder);
+  }
+}
+
 /** Downloads an artifact, checks it, and returns the path of its one file. */
-async function download(snapshot: StoredSnapshot, source: ArtifactSource, folder: string): Promise<string> {
-  const { artifactId, digest, location, size } = snapshot;
+async function download(stored: StoredArtifact, source: ArtifactSource, folder: string): Promise<string> {
+  const { artifactId, digest, location, size } = stored;
   if (artifactId === undefined) throw new TransshipError('INPUT', `${location} is not an artifact.`);
   const options = {
     path: folder,

@@ -21,6 +21,8 @@ export interface StoredSnapshot {
   readonly artifactId?: number | undefined;
   /** `sha256:<hex>` of the stored bytes, where the backend knows it without reading them. */
   readonly digest?: string | undefined;
+  /** Whether its name, or that of its first file, says that it is encrypted; absent when that says nothing of it. */
+  readonly encrypted?: boolean | undefined;
 }
 
 /** What `write` returns: the stored snapshot and what only the writer knows. */
@@ -37,7 +39,7 @@ export interface Backend {
    * Stores one archive under `id`. It becomes visible as complete only when its last byte is in place; when `bytes`
    * throws or `signal` fires, nothing is left that could be taken for a snapshot, and the error is rethrown.
    *
-   * @param suffix - the file name ending for the compression, such as `.tar.zst`
+   * @param suffix - the file name ending for compression and encryption, such as `.tar.zst` or `.tar.zst.age`
    * @throws TransshipError `SNAPSHOT_EXISTS` when there already is one with that id: nothing is ever overwritten
    * @throws TransshipError `BACKEND` when the storage refuses or fails
    */
@@ -49,8 +51,8 @@ export interface Backend {
    * is rethrown.
    *
    * @param cluster - the name of its context; see `folderName`
-   * @param entries - all files: `_snapshot.json` first, `_index.json` and `manifest` last. Bodies that are streams are
-   *   read before the next entry is asked for
+   * @param entries - all files: `_snapshot.json` first, `_index.json` and `manifest` last; of an encrypted tree all but
+   *   `manifest` end in `.age`. Bodies that are streams are read before the next entry is asked for
    * @throws TransshipError `SNAPSHOT_EXISTS` when there already is one with that id: nothing is ever overwritten
    * @throws TransshipError `BACKEND` when the storage refuses or fails
    * @throws TransshipError `INPUT` when this backend keeps archives only
@@ -81,4 +83,20 @@ export interface Backend {
    * @throws TransshipError `INPUT` when this backend keeps archives only
    */
   readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry>;
+
+  /**
+   * Keeps a saved plan beside the snapshots, where no list of these shows it. One that is there already stays: a plan's
+   * id stands for its content.
+   *
+   * @returns where it is, as {@link StoredSnapshot.location}
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string>;
+
+  /**
+   * Reads a saved plan; undefined when there is none of that id.
+   *
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  readPlan(id: string, signal?: AbortSignal): Promise<Buffer | undefined>;
 }

@@ -39,3 +39,8 @@ export async function* untilAborted<T>(bytes: AsyncIterable<T>, signal: AbortSig
     else await closed;
   }
 }
+
+/** A stream of one piece. */
+export async function* streamOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

@@ -2,16 +2,23 @@ import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { MANIFEST_PATH } from '../archive/digests.ts';
 import type { Entry } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
 import type { StoredSnapshot } from './backend.ts';
-import { untilAborted } from './bytes.ts';
+import { streamOf, untilAborted } from './bytes.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
 import { createInFlight } from './in-flight.ts';
-import { snapshotExists } from './selector.ts';
-import { checkLast, isTreeName, mayBeCluster, sortFiles, type TreeFolder } from './trees.ts';
+import { isEncryptedName, snapshotExists } from './selector.ts';
+import {
+  checkLast,
+  describeFiles,
+  isTreeName,
+  mayBeCluster,
+  sortFiles,
+  type TreeFolder,
+  type WrittenTree,
+} from './trees.ts';
 
 /** What a writer that was killed leaves: the id, eight hex digits, `.partial`. */
 const PARTIAL = /^(.+)\.[0-9a-f]{8}\.partial$/;
@@ -30,7 +37,7 @@ export interface LocalTreeFolder extends TreeFolder {
  * Writes a tree as the folder `<parent>/<id>`, whose name it gets when all of it is on the disk. Files and folders are
  * this user's alone. When anything fails, nothing is left.
  *
- * @returns bytes of all files
+ * @returns what was written, as a list shows it
  * @throws TransshipError `SNAPSHOT_EXISTS` when the folder is there
  * @throws TransshipError `BACKEND`, `CANCELLED`; an error of `entries` itself is rethrown as it is
  */
@@ -39,15 +46,15 @@ export async function writeLocalTree(
   id: string,
   entries: AsyncIterable<Entry>,
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<WrittenTree> {
   const partial = join(parent, `${id}.${randomBytes(4).toString('hex')}.partial`);
   await mkdir(partial, { mode: 0o700 }).catch(failTo('write', partial));
   try {
-    const { size, folders } = await writeFiles(partial, entries, signal);
+    const { folders, ...written } = await writeFiles(partial, entries, signal);
     for (const folder of folders) await syncFolder(folder);
     await placeFolder(partial, join(parent, id));
     await syncFolder(parent);
-    return size;
+    return written;
   } catch (error) {
     // The first error is the one to tell; what cannot be removed stays and is listed as unfinished.
     await rm(partial, { recursive: true, force: true }).catch(() => {});
@@ -59,10 +66,11 @@ async function writeFiles(
   root: string,
   entries: AsyncIterable<Entry>,
   signal: AbortSignal | undefined,
-): Promise<{ size: number; folders: ReadonlySet<string> }> {
+): Promise<WrittenTree & { folders: ReadonlySet<string> }> {
   const folders = new Set([root]);
   const flight = createInFlight({ count: FILES_AT_ONCE, bytes: MOST_BYTES });
   let size = 0;
+  let first = '';
   let last: string | undefined;
   try {
     for await (const { path, size: bytes, body } of untilAborted(entries, signal)) {
@@ -72,6 +80,7 @@ async function writeFiles(
       if (body instanceof Uint8Array) await flight.start(bytes, () => writeNewFile(file, streamOf(body), signal));
       else await writeNewFile(file, body, signal);
       size += bytes;
+      if (last === undefined) first = path;
       last = path;
     }
     await flight.finish();
@@ -79,7 +88,7 @@ async function writeFiles(
     await flight.settle();
   }
   checkLast(last);
-  return { size, folders };
+  return { size, encrypted: isEncryptedName(first), folders };
 }
 
 async function makeFolders(folder: string, known: Set<string>): Promise<void> {
@@ -131,8 +140,8 @@ export async function describeLocalTree({
   if (files.length === 0) return undefined;
   let size = 0;
   for await (const bytes of mapInOrder(files, FILES_AT_ONCE, sizeOf)) size += bytes;
-  const isComplete = !partial && files.some(({ path }) => path === MANIFEST_PATH);
-  return { id, cluster, layout: 'tree', location, size, state: isComplete ? 'complete' : 'unfinished' };
+  const facts = describeFiles(files);
+  return { id, cluster, layout: 'tree', location, size, ...facts, ...(partial ? { state: 'unfinished' } : {}) };
 }
 
 /**
@@ -191,8 +200,4 @@ function sizeOf({ file }: FoundFile): Promise<number> {
       throw fileError('read', file, error);
     },
   );
-}
-
-async function* streamOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield body;
 }

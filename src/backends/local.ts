@@ -6,12 +6,15 @@ import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
+import { readLocalPlan, writeLocalPlan } from './local-plans.ts';
 import { describeLocalTree, listClusterNames, listLocalTrees, readLocalTree, writeLocalTree } from './local-tree.ts';
 import { placeFile } from './place-file.ts';
+import { PLANS_FOLDER, planFileName } from './plans.ts';
 import {
   archiveSuffixOf,
   FILE_BASE,
   findSnapshot,
+  isEncryptedName,
   parseSnapshotFileName,
   snapshotExists,
   snapshotFileName,
@@ -30,9 +33,11 @@ interface Place {
 }
 
 /**
- * Keeps snapshots in a folder, as `transship-<id><suffix>` or `<cluster>/backup/<id>/`, or one in a file. A path is a file when it is one already,
- * or when there is nothing yet and it ends like an archive (`./backup.tar.zst`); else it is a folder, which is made when
- * only the last part of it is missing.
+ * Keeps snapshots in a folder, as `transship-<id><suffix>` or `<cluster>/backup/<id>/`, or one in a file. A path is a
+ * file when it is one already, or when there is nothing yet and it ends like an archive (`./backup.tar.zst`); else it is
+ * a folder, which is made when only the last part of it is missing.
+ *
+ * Saved plans are in `<folder>/plans/`, or `<file>.plans/`.
  *
  * A file whose name carries no id has the id of its modification time, which an export sets to the snapshot's time.
  */
@@ -66,7 +71,7 @@ export class LocalBackend implements Backend {
         throw error;
       }
       await syncFolder(place.folder);
-      return { id, layout: 'archive', location, size, state: 'complete' };
+      return { id, layout: 'archive', location, size, state: 'complete', encrypted: isEncryptedName(name) };
     } catch (error) {
       // Only when it is empty: another writer may be using it by now.
       if (madeFolder) await rmdir(place.folder).catch(() => {});
@@ -93,8 +98,8 @@ export class LocalBackend implements Backend {
       }
       await refuseExisting({ folder: this.#path }, id);
       if ((await kindOf(location)) !== 'missing') throw snapshotExists(location);
-      const size = await writeLocalTree(parent, id, entries, signal);
-      return { id, cluster: name, layout: 'tree', location, size, state: 'complete' };
+      const written = await writeLocalTree(parent, id, entries, signal);
+      return { id, cluster: name, layout: 'tree', location, state: 'complete', ...written };
     } catch (error) {
       for (const folder of made) await rmdir(folder).catch(() => {});
       throw error;
@@ -116,6 +121,22 @@ export class LocalBackend implements Backend {
 
   readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry> {
     return readLocalTree(snapshot.location, signal);
+  }
+
+  async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
+    const location = await this.#locatePlan(id);
+    await writeLocalPlan(location, bytes, signal);
+    return location;
+  }
+
+  async readPlan(id: string): Promise<Buffer | undefined> {
+    return readLocalPlan(await this.#locatePlan(id));
+  }
+
+  async #locatePlan(id: string): Promise<string> {
+    const name = planFileName(id);
+    const { folder, file } = await this.#locate();
+    return file === undefined ? join(folder, PLANS_FOLDER, name) : join(`${this.#path}.${PLANS_FOLDER}`, name);
   }
 
   async #locate(): Promise<Place> {
@@ -176,6 +197,7 @@ async function describeFile(place: Place, name: string): Promise<StoredSnapshot 
     location,
     size: stats.size,
     state: finalName === undefined ? 'complete' : 'unfinished',
+    encrypted: isEncryptedName(finalName ?? name),
   };
 }
 
@@ -204,6 +226,6 @@ function checkSuffix(file: string, suffix: string): void {
   throw new TransshipError(
     'INPUT',
     `path: ${JSON.stringify(file)} must end in ${suffix}, as the archive to write is one.`,
-    { hint: 'Change the ending, set compression to what the ending says, or give a folder.' },
+    { hint: 'Change the ending, set compression and encrypt-to to what the ending says, or give a folder.' },
   );
 }

@@ -21,6 +21,9 @@ const OPTIONS = {
   endpoint: ['s3', 's3-endpoint'],
   region: ['s3', 's3-region'],
   forcePathStyle: ['s3', 's3-path-style'],
+  sse: ['s3', 's3-sse'],
+  sseKmsKeyId: ['s3', 's3-sse-kms-key-id'],
+  sseCustomerKey: ['s3', 's3-sse-customer-key'],
   runId: ['artifact', 'run-id'],
   repository: ['artifact', 'repository'],
   retentionDays: ['artifact', 'retention-days'],
@@ -45,11 +48,10 @@ export function openBackend(options: OpenBackendOptions): Backend {
   for (const [key, [only, name]] of Object.entries(OPTIONS)) {
     const value: unknown = Reflect.get(options, key);
     if (value === undefined || only === backend) continue;
-    throw new TransshipError(
-      'INPUT',
-      `${name}: ${JSON.stringify(value)} is only for backend ${only}, and here it is ${backend}.`,
-      { hint: `Remove it, or set backend to ${only}.` },
-    );
+    const shown = key === 'sseCustomerKey' ? name : `${name}: ${JSON.stringify(value)}`;
+    throw new TransshipError('INPUT', `${shown} is only for backend ${only}, and here it is ${backend}.`, {
+      hint: `Remove it, or set backend to ${only}.`,
+    });
   }
   if (backend !== 'artifact') refuseTreePath(path);
   switch (backend) {

@@ -1,11 +1,12 @@
 import { TransshipError } from '../errors.ts';
 import { waitUnlessAborted } from './bytes.ts';
 import type { S3Client } from './lazy/s3-sdk.ts';
+import { readSse, refuseOpenKey, type SseOptions, type SseParameters } from './s3-sse.ts';
 
 type S3Sdk = typeof import('./lazy/s3-sdk.ts');
 
 /** How to reach S3; what is not given comes from the AWS environment and profile. */
-export interface S3Options {
+export interface S3Options extends SseOptions {
   /** URL of a service other than AWS. */
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
@@ -19,6 +20,8 @@ export interface S3Connection {
   readonly sdk: S3Sdk;
   /** The endpoint asked for, when it is not AWS's own. */
   readonly endpoint: string | undefined;
+  /** How S3 is to encrypt. */
+  readonly sse: SseParameters;
 }
 
 /** The region that services other than AWS are called with when none is given: most ignore it, all accept it. */
@@ -32,6 +35,7 @@ const ATTEMPTS = 5;
  * Loads the AWS library and makes a client; sends nothing.
  *
  * @throws TransshipError `BACKEND` when there is no region
+ * @throws TransshipError `INPUT` when a key of the user's own would go there in the open
  */
 export async function connectS3(options: S3Options, signal?: AbortSignal): Promise<S3Connection> {
   const sdk = await waitUnlessAborted(import('./lazy/s3-sdk.ts'), signal);
@@ -39,6 +43,8 @@ export async function connectS3(options: S3Options, signal?: AbortSignal): Promi
   const endpoint = options.endpoint ?? (env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL || undefined);
   // The JavaScript SDK reads AWS_REGION only; the AWS CLI and the other SDKs know both.
   const region = options.region ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined);
+  const sse = readSse(options);
+  refuseOpenKey(sse, endpoint);
   const make = (chosen: string | undefined) =>
     new sdk.S3Client({
       ...(endpoint === undefined ? {} : { endpoint }),
@@ -52,9 +58,9 @@ export async function connectS3(options: S3Options, signal?: AbortSignal): Promi
   const client = make(region);
   try {
     await client.config.region();
-    return { client, sdk, endpoint };
+    return { client, sdk, endpoint, sse };
   } catch (error) {
-    if (endpoint !== undefined) return { client: make(ANY_REGION), sdk, endpoint };
+    if (endpoint !== undefined) return { client: make(ANY_REGION), sdk, endpoint, sse };
     throw new TransshipError('BACKEND', 'The region of the bucket is not known.', {
       hint: 'Set s3-region, the environment variable AWS_REGION, or a region in the AWS profile.',
       cause: error,

@@ -71,15 +71,37 @@ export async function* downloadObject(
   }
 }
 
+/**
+ * Reads a small object whole; undefined when there is none.
+ *
+ * @throws TransshipError `BACKEND`, `CANCELLED`
+ */
+export async function readSmallObject(
+  { client, sdk, sse, endpoint }: S3Connection,
+  place: S3Place,
+  key: string,
+  signal?: AbortSignal,
+): Promise<Buffer | undefined> {
+  const request = new sdk.GetObjectCommand({ Bucket: place.bucket, Key: key, ...sse.touching });
+  try {
+    const { Body } = await client.send(request, signal === undefined ? {} : { abortSignal: signal });
+    return Body === undefined ? Buffer.alloc(0) : Buffer.from(await Body.transformToByteArray());
+  } catch (error) {
+    if (readS3Failure(error).name === 'NoSuchKey') return undefined;
+    throw signal?.aborted ? cancelledBy(signal) : s3Error(error, { place, key, action: 's3:GetObject', endpoint });
+  }
+}
+
 /** Asks for the object from `offset` on. Throws what is not worth another try as a TransshipError. */
 async function requestFrom(
-  { connection: { client, sdk }, attempt, size, signal }: Download,
+  { connection: { client, sdk, sse }, attempt, size, signal }: Download,
   offset: number,
   etag: string | undefined,
 ): Promise<{ body: Readable; etag: string | undefined }> {
   const request = new sdk.GetObjectCommand({
     Bucket: attempt.place.bucket,
     Key: attempt.key,
+    ...sse.touching,
     ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
     ...(etag === undefined ? {} : { IfMatch: etag }),
   });

@@ -96,6 +96,18 @@ export function s3Error(error: unknown, attempt: S3Attempt): TransshipError {
   if (failure.name === 'NoSuchKey' || failure.name === 'NotFound') {
     return new TransshipError('SNAPSHOT_NOT_FOUND', `${object} does not exist.`, { cause: error });
   }
+  if (failure.name.startsWith('KMS.') || /\bkms:/.test(failure.message)) {
+    return make(
+      `${object}: the KMS key cannot be used: ${failure.message}`,
+      'Check s3-sse-kms-key-id. The credentials need kms:GenerateDataKey to write, and kms:Decrypt to read and to write in parts.',
+    );
+  }
+  if (/server[ -]side encryption|encryption (?:parameters|key)|requested encryption/i.test(failure.message)) {
+    return make(
+      `${object}: ${failure.message}`,
+      'Set s3-sse-customer-key to the key it was exported with, or leave it out when there was none.',
+    );
+  }
   if (failure.status === 401 || failure.status === 403) {
     return make(
       `${object}: access denied.`,

@@ -3,6 +3,7 @@ import type { ListMultipartUploadsCommandOutput } from './lazy/s3-sdk.ts';
 import type { S3Connection } from './s3-connect.ts';
 import { isDeniedOrUnknown, s3Error } from './s3-errors.ts';
 import { addressOf, idOfKey, keysBeginWith, type S3Place } from './s3-place.ts';
+import { isEncryptedName } from './selector.ts';
 
 /** An object as a list shows it. */
 export interface ListedObject {
@@ -48,7 +49,8 @@ export function archivesAmong(place: S3Place, objects: readonly ListedObject[]):
   return objects.flatMap(({ key, size }) => {
     const id = idOfKey(place, key);
     if (id === undefined) return [];
-    return [{ id, layout: 'archive' as const, location: addressOf(place, key), size, state: 'complete' as const }];
+    const location = addressOf(place, key);
+    return [{ id, layout: 'archive', location, size, state: 'complete', encrypted: isEncryptedName(key) } as const];
   });
 }
 
@@ -64,7 +66,8 @@ export async function listUploads({ client, sdk, endpoint }: S3Connection, place
       for (const { Key = '' } of page.Uploads ?? []) {
         const id = idOfKey(place, Key);
         if (id === undefined) continue;
-        found.push({ id, layout: 'archive', location: addressOf(place, Key), size: 0, state: 'unfinished' });
+        const [location, encrypted] = [addressOf(place, Key), isEncryptedName(Key)];
+        found.push({ id, layout: 'archive', location, size: 0, state: 'unfinished', encrypted });
       }
       next =
         page.IsTruncated === true

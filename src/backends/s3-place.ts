@@ -1,4 +1,5 @@
 import { TransshipError } from '../errors.ts';
+import { PLANS_FOLDER, planFileName } from './plans.ts';
 import { archiveSuffixOf, FILE_BASE, parseSnapshotFileName, snapshotFileName } from './selector.ts';
 import { BACKUP_FOLDER } from './trees.ts';
 
@@ -32,6 +33,11 @@ export function parseS3Place(path: string): S3Place {
 /** The key of a snapshot's object. */
 export function snapshotKey(place: S3Place, id: string, suffix: string): string {
   return `${place.prefix}${snapshotFileName(FILE_BASE, id, suffix)}`;
+}
+
+/** The key of a saved plan. */
+export function planKey(place: S3Place, id: string): string {
+  return `${place.prefix}${PLANS_FOLDER}/${planFileName(id)}`;
 }
 
 /** What the keys of all snapshots here begin with. */

@@ -1,4 +1,4 @@
-import { INDEX_PATH, MANIFEST_PATH } from '../archive/digests.ts';
+import { MANIFEST_PATH } from '../archive/digests.ts';
 import { type Entry, readBody } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
 import { forEachOf, mapInOrder } from '../streams.ts';
@@ -11,15 +11,19 @@ import { type ListedObject, listObjects } from './s3-list.ts';
 import { SMALLEST_PART } from './s3-parts.ts';
 import { addressOf, lastNameOf, type S3Place, treesBeginWith } from './s3-place.ts';
 import { putObject, uploadObject } from './s3-upload.ts';
+import { isEncryptedName } from './selector.ts';
 import {
   BACKUP_FOLDER,
   checkLast,
+  closesTree,
+  describeFiles,
   gather,
   isTreeName,
   lookIntoTrees,
   mayBeCluster,
   sortFiles,
   type TreeFolder,
+  type WrittenTree,
 } from './trees.ts';
 
 const OBJECTS_AT_ONCE = 8;
@@ -41,28 +45,29 @@ export interface TreeTarget {
  * Writes a tree as objects. The first one is the claim: of two writers of one id only one gets it. The manifest comes
  * when all others are there. When anything fails, what was written is deleted again.
  *
- * @returns bytes of all objects
  * @throws TransshipError `SNAPSHOT_EXISTS`, `CANCELLED`, `BACKEND`; an error of `entries` itself is rethrown as it is
  */
 export async function writeS3Tree(
   target: TreeTarget,
   entries: AsyncIterable<Entry>,
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<WrittenTree> {
   const flight = createInFlight({ count: OBJECTS_AT_ONCE, bytes: MOST_BYTES });
   /** Keys of objects that are there or may be, in the order they were sent. */
   const keys = new Set<string>();
   let size = 0;
+  let first = '';
   let last: string | undefined;
   try {
     for await (const entry of untilAborted(entries, signal)) {
       const key = `${target.prefix}${entry.path}`;
       if (last === undefined) {
+        first = entry.path;
         await claim(target, key, entry);
         keys.add(key);
       } else {
         // What says that a snapshot is whole comes when all before it is in place.
-        if (entry.path === INDEX_PATH || entry.path === MANIFEST_PATH) await flight.finish();
+        if (closesTree(entry.path)) await flight.finish();
         await send(target, key, entry, { keys, flight, signal });
       }
       size += entry.size;
@@ -70,7 +75,7 @@ export async function writeS3Tree(
     }
     await flight.finish();
     checkLast(last);
-    return size;
+    return { size, encrypted: isEncryptedName(first) };
   } catch (error) {
     await flight.settle();
     await removeObjects(target, keys);
@@ -195,8 +200,7 @@ async function describeTree(
   const files = filesAmong((await listObjects(connection, place, prefix)).objects, prefix);
   if (files.length === 0) return undefined;
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  const isComplete = files.some(({ path }) => path === MANIFEST_PATH);
-  return { id, cluster, layout: 'tree', location, size, state: isComplete ? 'complete' : 'unfinished' };
+  return { id, cluster, layout: 'tree', location, size, ...describeFiles(files) };
 }
 
 /** Without the empty objects that some programs make to show a folder. */

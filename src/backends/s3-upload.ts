@@ -82,6 +82,7 @@ async function putWhole(target: Target, body: Uint8Array, signal?: AbortSignal):
   const { client, sdk } = target.connection;
   const request = new sdk.PutObjectCommand({
     ...target.object,
+    ...target.connection.sse.making,
     Body: body,
     Metadata: { [MARK]: target.mark },
     IfNoneMatch: '*',
@@ -103,14 +104,19 @@ interface Stopping {
 }
 
 async function uploadInParts(target: Target, source: Source, stopping: Stopping): Promise<number> {
-  const { client, sdk } = target.connection;
+  const { client, sdk, sse } = target.connection;
   const uploadId = await startUpload(target);
   const upload = { ...target.object, UploadId: uploadId };
   try {
     const { parts, size } = await sendParts(target, uploadId, source, stopping);
     await commit(target, () =>
       client.send(
-        new sdk.CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts }, IfNoneMatch: '*' }),
+        new sdk.CompleteMultipartUploadCommand({
+          ...upload,
+          ...sse.touching,
+          MultipartUpload: { Parts: parts },
+          IfNoneMatch: '*',
+        }),
       ),
     );
     return size;
@@ -121,11 +127,12 @@ async function uploadInParts(target: Target, source: Source, stopping: Stopping)
   }
 }
 
-async function startUpload({ connection: { client, sdk }, object, mark, attempt }: Target): Promise<string> {
+async function startUpload({ connection: { client, sdk, sse }, object, mark, attempt }: Target): Promise<string> {
   // The library adds a CRC32 to each part unless AWS_REQUEST_CHECKSUM_CALCULATION says otherwise, but announces it only
   // in lib-storage; a service keeps the checksums of the parts only when they were announced.
   const sums = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
-  const request = { ...object, Metadata: { [MARK]: mark }, ...(sums ? { ChecksumAlgorithm: 'CRC32' as const } : {}) };
+  const announced = sums ? { ChecksumAlgorithm: 'CRC32' as const } : {};
+  const request = { ...object, ...sse.making, Metadata: { [MARK]: mark }, ...announced };
   try {
     const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(request));
     if (UploadId !== undefined) return UploadId;
@@ -137,7 +144,7 @@ async function startUpload({ connection: { client, sdk }, object, mark, attempt 
 
 /** Sends the parts, some at a time. After the first one that fails for good, nothing more is read or sent. */
 async function sendParts(
-  { connection: { client, sdk }, object, attempt }: Target,
+  { connection: { client, sdk, sse }, object, attempt }: Target,
   uploadId: string,
   { first, rest, memory }: Source,
   { stop, whenStopped, signal }: Stopping,
@@ -148,7 +155,8 @@ async function sendParts(
   let size = 0;
 
   const send = async (number: number, body: Buffer) => {
-    const request = new sdk.UploadPartCommand({ ...object, UploadId: uploadId, PartNumber: number, Body: body });
+    const part = { ...object, ...sse.touching, UploadId: uploadId, PartNumber: number, Body: body };
+    const request = new sdk.UploadPartCommand(part);
     const { ETag, ChecksumCRC32 } = await client.send(request, { abortSignal: whenStopped });
     memory.giveBack(body);
     parts[number - 1] = { PartNumber: number, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
@@ -205,9 +213,9 @@ async function commit(target: Target, send: () => Promise<unknown>, signal?: Abo
 }
 
 /** The mark of the object as it is now: empty for one of another kind; undefined when there is none to be seen. */
-async function findMark({ connection: { client, sdk }, object }: Target): Promise<string | undefined> {
+async function findMark({ connection: { client, sdk, sse }, object }: Target): Promise<string | undefined> {
   try {
-    const { Metadata } = await client.send(new sdk.HeadObjectCommand(object));
+    const { Metadata } = await client.send(new sdk.HeadObjectCommand({ ...object, ...sse.touching }));
     return Metadata?.[MARK] ?? '';
   } catch {
     return undefined;

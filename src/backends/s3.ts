@@ -1,18 +1,35 @@
 import type { Entry } from '../archive/entry.ts';
+import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-connect.ts';
-import { type DownloadLimits, downloadLimits, downloadObject } from './s3-download.ts';
+import { type DownloadLimits, downloadLimits, downloadObject, readSmallObject } from './s3-download.ts';
 import { isDeniedOrUnknown } from './s3-errors.ts';
 import { archivesAmong, listObjects, listUploads } from './s3-list.ts';
-import { addressOf, keyOfAddress, parseS3Place, type S3Place, snapshotKey, treesBeginWith } from './s3-place.ts';
+import {
+  addressOf,
+  keyOfAddress,
+  parseS3Place,
+  planKey,
+  type S3Place,
+  snapshotKey,
+  treesBeginWith,
+} from './s3-place.ts';
+import { readSse } from './s3-sse.ts';
 import { listS3Trees, readS3Tree, writeS3Tree } from './s3-tree.ts';
-import { uploadObject } from './s3-upload.ts';
-import { FILE_BASE, findSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
+import { putObject, uploadObject } from './s3-upload.ts';
+import {
+  FILE_BASE,
+  findSnapshot,
+  isEncryptedName,
+  snapshotExists,
+  snapshotFileName,
+  sortSnapshots,
+} from './selector.ts';
 import { folderName } from './trees.ts';
 
 /**
  * Keeps snapshots as objects of an S3 bucket: an archive as `<prefix>/transship-<id><suffix>`, a tree as
- * `<prefix>/<cluster>/backup/<id>/…`. Unfinished are an archive whose multipart upload was neither completed nor aborted,
+ * `<prefix>/<cluster>/backup/<id>/…`, a saved plan as `<prefix>/plans/<id>.json`. Unfinished are an archive whose multipart upload was neither completed nor aborted,
  * and a tree without a manifest.
  */
 export class S3Backend implements Backend {
@@ -24,11 +41,12 @@ export class S3Backend implements Backend {
 
   /**
    * @param path - `s3://bucket` or `s3://bucket/prefix`
-   * @throws TransshipError `INPUT` when `path` is something else
+   * @throws TransshipError `INPUT` when `path` is something else, or the options for encryption do not go together
    */
   constructor(path: string, options: S3Options = {}, limits: DownloadLimits = downloadLimits) {
     this.#place = parseS3Place(path);
     this.#options = options;
+    readSse(options);
     this.#limits = limits;
   }
 
@@ -37,7 +55,8 @@ export class S3Backend implements Backend {
     await this.#refuseArchive(connection, id);
     const key = snapshotKey(this.#place, id, suffix);
     const size = await uploadObject(connection, this.#place, key, bytes, signal);
-    return { id, layout: 'archive', location: addressOf(this.#place, key), size, state: 'complete' };
+    const location = addressOf(this.#place, key);
+    return { id, layout: 'archive', location, size, state: 'complete', encrypted: isEncryptedName(key) };
   }
 
   async writeTree(
@@ -53,8 +72,8 @@ export class S3Backend implements Backend {
     const target = { connection, place, prefix: `${key}/` };
     const location = addressOf(place, key);
     await Promise.all([this.#refuseArchive(connection, id), refuseObjects(connection, place, target.prefix, location)]);
-    const size = await writeS3Tree(target, entries, signal);
-    return { id, cluster: name, layout: 'tree', location, size, state: 'complete' };
+    const written = await writeS3Tree(target, entries, signal);
+    return { id, cluster: name, layout: 'tree', location, state: 'complete', ...written };
   }
 
   async list(): Promise<StoredSnapshot[]> {
@@ -75,6 +94,21 @@ export class S3Backend implements Backend {
     const prefix = `${keyOfAddress(this.#place, snapshot.location)}/`;
     const connection = await this.#connect();
     yield* readS3Tree({ connection, place: this.#place, prefix }, this.#limits, signal);
+  }
+
+  async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
+    const key = planKey(this.#place, id);
+    try {
+      await putObject(await this.#connect(), this.#place, key, bytes, signal);
+    } catch (error) {
+      if (!(error instanceof TransshipError && error.code === 'SNAPSHOT_EXISTS')) throw error;
+    }
+    return addressOf(this.#place, key);
+  }
+
+  async readPlan(id: string, signal?: AbortSignal): Promise<Buffer | undefined> {
+    const key = planKey(this.#place, id);
+    return readSmallObject(await this.#connect(), this.#place, key, signal);
   }
 
   #connect(): Promise<S3Connection> {

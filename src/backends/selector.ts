@@ -1,3 +1,4 @@
+import { AGE_SUFFIX } from '../archive/encryption-header.ts';
 import { parseSnapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import type { StoredSnapshot } from './backend.ts';
@@ -29,6 +30,11 @@ export function snapshotFileName(base: string, id: string, suffix: string): stri
 export function parseSnapshotFileName(name: string): SnapshotFileName | undefined {
   const [, base = '', id, suffix] = FILE.exec(name) ?? [];
   return id === undefined || suffix === undefined ? undefined : { base, id, suffix };
+}
+
+/** Whether a name says that what it names is encrypted; undefined when it does not. */
+export function isEncryptedName(name: string): true | undefined {
+  return name.endsWith(AGE_SUFFIX) || undefined;
 }
 
 /** The ending that makes a name the name of an archive, such as `.tar.zst`; undefined when it has none. */

@@ -1,4 +1,5 @@
 import { INDEX_PATH, MANIFEST_PATH } from '../archive/digests.ts';
+import { AGE_SUFFIX } from '../archive/encryption-header.ts';
 import { parseSnapshotId, SNAPSHOT_PATH } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
@@ -12,6 +13,15 @@ const LOOKS_AT_ONCE = 16;
 /** Shorter than what file systems take: there is more in a path than this one name. */
 const MAX_NAME = 128;
 
+/** What has its place among a tree's files; the others stand between. */
+const RANKS: ReadonlyMap<string, number> = new Map([
+  [SNAPSHOT_PATH, -1],
+  [`${SNAPSHOT_PATH}${AGE_SUFFIX}`, -1],
+  [INDEX_PATH, 1],
+  [`${INDEX_PATH}${AGE_SUFFIX}`, 1],
+  [MANIFEST_PATH, 2],
+]);
+
 /** A folder that looks like a tree by its name. */
 export interface TreeFolder {
   readonly id: string;
@@ -19,6 +29,9 @@ export interface TreeFolder {
   /** What a user would type. */
   readonly location: string;
 }
+
+/** What a writer knows of the tree it has written. */
+export type WrittenTree = Pick<StoredSnapshot, 'size' | 'encrypted'>;
 
 /** The name of a cluster's folder: that of its context, with `-` for what is no letter, digit, dot, `_` or `-`. */
 export function folderName(cluster: string): string {
@@ -85,9 +98,24 @@ export async function gather<T, R>(items: readonly T[], work: (item: T) => Promi
 
 /** Sorts a tree's files as a reader needs them: what the snapshot is first, what it is checked by last. */
 export function sortFiles<T extends { readonly path: string }>(files: readonly T[]): T[] {
-  const rank = (path: string) => [SNAPSHOT_PATH, '', INDEX_PATH, MANIFEST_PATH].indexOf(path);
-  const rankOf = ({ path }: T) => (rank(path) === -1 ? 1 : rank(path));
+  const rankOf = ({ path }: T) => RANKS.get(path) ?? 0;
   return files.toSorted((a, b) => rankOf(a) - rankOf(b) || (a.path < b.path ? -1 : 1));
+}
+
+/** What a tree's files say of it: complete when its manifest is there. */
+export function describeFiles(
+  files: readonly { readonly path: string }[],
+): Pick<StoredSnapshot, 'state' | 'encrypted'> {
+  const has = (name: string) => files.some(({ path }) => path === name);
+  return {
+    state: has(MANIFEST_PATH) ? 'complete' : 'unfinished',
+    encrypted: has(`${SNAPSHOT_PATH}${AGE_SUFFIX}`) || undefined,
+  };
+}
+
+/** Whether a file says that a snapshot is whole: all others must be in place before it. */
+export function closesTree(path: string): boolean {
+  return (RANKS.get(path) ?? 0) > 0;
 }
 
 /**

@@ -198,6 +198,16 @@ describe('reading', () => {
     expect((await backend.list()).map(({ id }) => id)).toEqual(ids.toReversed());
   });
 
+  it('finds a saved plan in this run, and if not here in the run that it reads from', async () => {
+    const [here, there] = ['0a', '0b'].map((digits) => `26-01-31_12-00-00-${digits.repeat(16)}`) as [string, string];
+    service.add(OTHER_RUN, `transship-plan-${there}.json`, Buffer.from('there'));
+    const backend = new ArtifactBackend('transship', { runId: OTHER_RUN, token: service.token });
+    expect(await backend.writePlan(here, Buffer.from('here'))).toContain('/octo-org/shop/actions/runs/17/artifacts/');
+    expect((await backend.readPlan(here))?.toString()).toBe('here');
+    expect((await backend.readPlan(there))?.toString()).toBe('there');
+    expect(await new ArtifactBackend('transship').readPlan(there)).toBeUndefined();
+  });
+
   it('needs no token for this run, also when its id is given', async () => {
     const backend = new ArtifactBackend('transship', { runId: 17, repository: 'octo-org/shop' });
     await new ArtifactBackend('transship').write(ID, '.tar.zst', inPieces(CONTENT));

@@ -1,10 +1,14 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { readTree, writeTree } from '../../src/archive/tree.ts';
 import type { Backend, Bytes } from '../../src/backends/backend.ts';
 import { S3Backend } from '../../src/backends/s3.ts';
+import type { S3Options } from '../../src/backends/s3-connect.ts';
+import { collectFiles, entriesOf } from '../unit/archive/helpers.ts';
 import { type Fault, type FaultyProxy, type ProxiedRequest, startFaultyProxy } from './faulty-proxy.ts';
 import { startS3, type TestS3 } from './s3.ts';
 
@@ -12,6 +16,10 @@ const MIB = 1024 * 1024;
 const ID = '26-01-31_12-00-00';
 const SMALL = randomBytes(3 * MIB);
 const LARGE = randomBytes(40 * MIB);
+const TWO_PARTS = LARGE.subarray(0, 17 * MIB);
+/** S3's own words. */
+const MISSING =
+  'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.';
 const QUICK = { stallMilliseconds: 300, attempts: 3, gapMilliseconds: 1 };
 
 let s3: TestS3;
@@ -189,6 +197,99 @@ describe('a read over a bad connection', () => {
   });
 });
 
+describe('server-side encryption', () => {
+  const key = randomBytes(32).toString('base64');
+  const customer = {
+    'x-amz-server-side-encryption-customer-algorithm': 'AES256',
+    'x-amz-server-side-encryption-customer-key': key,
+    'x-amz-server-side-encryption-customer-key-md5': createHash('md5').update(key, 'base64').digest('base64'),
+  };
+  const plan = `26-01-31_12-00-00-${'0a'.repeat(16)}`;
+
+  /** What a request is about; undefined for one that S3 takes without any of it. */
+  const kindOf = ({ method, path }: ProxiedRequest) => {
+    const query = path.split('?')[1] ?? '';
+    if (method === 'POST') return query.includes('uploads') ? 'CreateMultipartUpload' : 'CompleteMultipartUpload';
+    if (method === 'PUT') return query.includes('partNumber=') ? 'UploadPart' : 'PutObject';
+    if (method === 'HEAD') return 'HeadObject';
+    return method === 'GET' && !/list-type|uploads/.test(query) ? 'GetObject' : undefined;
+  };
+
+  /** Refuses, as S3 does, what has not the headers that it must have, and notes what came. */
+  async function openGuarded(expected: Record<string, string>, only: RegExp, options: S3Options, first?: Fault) {
+    const seen = new Set<string>();
+    let fault = first;
+    const { place, proxy } = await openAt((request) => {
+      const kind = kindOf(request);
+      const given = Object.entries(request.headers).filter(([name]) => name.startsWith('x-amz-server-side'));
+      const wanted = kind !== undefined && only.test(kind) ? expected : {};
+      if (kind !== undefined) seen.add(kind);
+      if (JSON.stringify(Object.fromEntries(given.sort())) !== JSON.stringify(wanted)) {
+        return { kind: 'answer', status: 400, body: xmlError('InvalidRequest', MISSING) };
+      }
+      const once = kind === 'PutObject' ? fault : undefined;
+      if (once !== undefined) fault = undefined;
+      return once;
+    });
+    return { backend: new S3Backend(place, { endpoint: proxy.url, ...options }, QUICK), seen, place, proxy };
+  }
+
+  async function writeAll(backend: Backend): Promise<void> {
+    await backend.write(ID, '.tar.zst', inPieces(TWO_PARTS));
+    await backend.writeTree('26-01-30_12-00-00', 'stage', writeTree(entriesOf({ '_snapshot.json': '{}' })).entries);
+    await backend.writePlan(plan, Buffer.from('the plan'));
+  }
+
+  async function readBack(backend: Backend): Promise<void> {
+    expect(TWO_PARTS.equals(await readAll(backend.read(await backend.find(ID))))).toBe(true);
+    const tree = await backend.find('26-01-30_12-00-00');
+    expect(await collectFiles(readTree(backend.readTree(tree)).entries)).toHaveLength(1);
+    expect((await backend.readPlan(plan))?.toString()).toBe('the plan');
+  }
+
+  it.each<[S3Options, Record<string, string>]>([
+    [{ sse: 'AES256' }, { 'x-amz-server-side-encryption': 'AES256' }],
+    [
+      { sse: 'aws:kms', sseKmsKeyId: 'alias/backups' },
+      { 'x-amz-server-side-encryption': 'aws:kms', 'x-amz-server-side-encryption-aws-kms-key-id': 'alias/backups' },
+    ],
+  ])('by %j is asked for where objects are made, and nowhere else', async (options, headers) => {
+    const { backend, seen } = await openGuarded(headers, /^(PutObject|CreateMultipartUpload)$/, options);
+    await writeAll(backend);
+    await readBack(backend);
+    expect([...seen].sort()).toEqual(
+      ['CompleteMultipartUpload', 'CreateMultipartUpload', 'GetObject', 'PutObject', 'UploadPart'].sort(),
+    );
+  });
+
+  it("by a customer's key is in every request that touches an object", async () => {
+    const options = { sseCustomerKey: key };
+    // An answer that is lost makes it look at its object.
+    const { backend, seen } = await openGuarded(customer, /./, options, { kind: 'lose-answer' });
+    await writeAll(backend);
+    await readBack(backend);
+    expect([...seen].sort()).toEqual(
+      ['CompleteMultipartUpload', 'CreateMultipartUpload', 'GetObject', 'HeadObject', 'PutObject', 'UploadPart'].sort(),
+    );
+  });
+
+  it("says that a customer's key is needed to read, and shows none", async () => {
+    const { backend, place, proxy } = await openGuarded(customer, /./, { sseCustomerKey: key });
+    await backend.write(ID, '.tar.zst', inPieces(SMALL));
+    const wrong = randomBytes(32).toString('base64');
+    for (const options of [{}, { sseCustomerKey: wrong }]) {
+      const other = new S3Backend(place, { endpoint: proxy.url, ...options }, QUICK);
+      const error = await readAll(other.read(await other.find(ID))).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({
+        code: 'BACKEND',
+        message: expect.stringContaining(MISSING),
+        hint: 'Set s3-sse-customer-key to the key it was exported with, or leave it out when there was none.',
+      });
+      expect(inspect(error, { depth: 20 })).not.toContain(wrong);
+    }
+  });
+});
+
 describe('a list', () => {
   it('reads every page, and only the snapshots of its own prefix', async () => {
     const prefix = newPrefix();
@@ -282,10 +383,18 @@ async function openThrough(
   choose: (request: ProxiedRequest) => Fault | undefined,
   before?: (request: ProxiedRequest) => Promise<void>,
 ): Promise<{ backend: Backend; good: Backend; proxy: FaultyProxy }> {
+  const { place, proxy } = await openAt(choose, before);
+  return { backend: new S3Backend(place, { endpoint: proxy.url }, QUICK), good: new S3Backend(place), proxy };
+}
+
+/** A place that nothing was written to yet, and a proxy before it. */
+async function openAt(
+  choose: (request: ProxiedRequest) => Fault | undefined,
+  before?: (request: ProxiedRequest) => Promise<void>,
+): Promise<{ place: string; proxy: FaultyProxy }> {
   const proxy = await startFaultyProxy(s3.endpoint, choose, before);
   proxies.push(proxy);
-  const path = `s3://${s3.bucket}/${newPrefix()}`;
-  return { backend: new S3Backend(path, { endpoint: proxy.url }, QUICK), good: new S3Backend(path), proxy };
+  return { place: `s3://${s3.bucket}/${newPrefix()}`, proxy };
 }
 
 /** Only the first request of a kind fails. */

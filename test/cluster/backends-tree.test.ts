@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Entry, entryOf } from '../../src/archive/entry.ts';
-import { readTree, writeTree } from '../../src/archive/tree.ts';
+import { checkEncryptedTree, readTree, writeTree } from '../../src/archive/tree.ts';
 import type { Backend } from '../../src/backends/backend.ts';
 import { type OpenBackendOptions, openBackend } from '../../src/backends/open.ts';
 import { S3Backend } from '../../src/backends/s3.ts';
 import { collectFiles, entriesOf, inPieces } from '../unit/archive/helpers.ts';
+import { newKeys } from '../unit/archive/keys.ts';
 import type { WriteOrder } from './children/write-snapshot.ts';
 import { type Fault, type FaultyProxy, type ProxiedRequest, startFaultyProxy } from './faulty-proxy.ts';
 import { startS3, type TestS3 } from './s3.ts';
@@ -73,6 +74,23 @@ describe.each(Object.entries(newPlaces))('trees of the %s backend', (_name, newP
     const { size, digest } = summary();
     expect(reading.result()).toEqual({ size, digest });
     expect(found.size).toBe(size);
+  });
+
+  it('that are encrypted come back byte for byte, and are listed as such', async () => {
+    const backend = openBackend(newPlace());
+    const { identity, recipient } = await newKeys();
+    const { entries, summary } = writeTree(withDisk(), undefined, [recipient]);
+    const written = await backend.writeTree(ID, 'stage', entries);
+    expect(written).toMatchObject({ encrypted: true, size: summary().size });
+    const found = await backend.find('latest');
+    expect(found).toEqual(written);
+    const reading = readTree(backend.readTree(found), undefined, [identity]);
+    const content = new Map(await collectFiles(reading.entries));
+    expect([...content.keys()].sort()).toEqual([...Object.keys(FILES), '_vms/disk.img'].sort());
+    expect(content.get('_vms/disk.img')?.equals(DISK)).toBe(true);
+    const { size, digest } = summary();
+    expect(reading.result()).toEqual({ size, digest });
+    expect(await checkEncryptedTree(backend.readTree(found))).toEqual({ size, digest });
   });
 
   it('are that of exactly one of two writers of an id, whole', async () => {

@@ -152,6 +152,27 @@ describe.each(Object.entries(newPlaces))('the %s backend', (name, newPlace) => {
     });
   });
 
+  it('lists an encrypted archive as one', async () => {
+    const backend = openBackend(newPlace());
+    const written = await backend.write('26-01-31_12-00-00', '.tar.zst.age', inPieces(Buffer.from('secret')));
+    expect(written).toMatchObject({ encrypted: true });
+    const [listed] = await backend.list();
+    expect(listed).toMatchObject({ id: '26-01-31_12-00-00', location: written.location, encrypted: true });
+    expect((await readAll(backend.read(await backend.find('latest')))).toString()).toBe('secret');
+  });
+
+  it('keeps a saved plan, which is no snapshot', async () => {
+    const options = newPlace();
+    const backend = openBackend(await withOneSnapshot(options));
+    const id = `26-01-31_12-00-00-${'0a'.repeat(16)}`;
+    expect(await backend.readPlan(id)).toBeUndefined();
+    const location = await backend.writePlan(id, Buffer.from('the plan'));
+    // Of one id there is one content.
+    expect(await backend.writePlan(id, Buffer.from('the plan'))).toBe(location);
+    expect((await openBackend(options).readPlan(id))?.toString()).toBe('the plan');
+    expect((await backend.list()).map((snapshot) => snapshot.id)).toEqual(['25-01-01_00-00-00']);
+  });
+
   it('offers nothing of a writer that was killed in the middle', async () => {
     const options = await withOneSnapshot(newPlace());
     await killInTheMiddle({ options, id: '26-01-31_12-00-00', mebibytes: 40 });

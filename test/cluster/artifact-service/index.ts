@@ -89,7 +89,9 @@ export async function startArtifactService(options: ArtifactServiceOptions = {})
     }
     const token = /^(?:bearer|token) (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const scope = scopes.get(token);
-    if (method === undefined && token === REST_TOKEN) return answerRest(exchange, { store, baseUrl: url, repository });
+    // Every token of the repository may read what it is; those for artifacts need a right of their own.
+    const mayRead = token === REST_TOKEN || (token !== '' && address.pathname === `/repos/${repository}`);
+    if (method === undefined && mayRead) return answerRest(exchange, { store, baseUrl: url, repository });
     if (method === undefined || scope === undefined) {
       request.resume();
       return sendJson(response, 401, { code: 'unauthenticated', msg: 'bad token', message: 'Bad credentials' });
@@ -153,7 +155,7 @@ function operationOf(request: IncomingMessage, { pathname, searchParams }: URL):
     if (request.method === 'GET') return 'get-blob';
     return searchParams.get('comp') === 'block' ? 'put-block' : 'put-block-list';
   }
-  if (pathname.startsWith('/repos/')) return pathname.endsWith('/zip') ? 'rest-download' : 'rest-list';
+  if (pathname.includes('/actions/')) return pathname.endsWith('/zip') ? 'rest-download' : 'rest-list';
   return twirpMethod(pathname);
 }
 

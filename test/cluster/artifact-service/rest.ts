@@ -13,6 +13,10 @@ export function answerRest({ request, response, url }: Exchange, { store, baseUr
   const base = `/repos/${repository}/actions`;
   const runId = new RegExp(`^${base}/runs/(\\d+)/artifacts$`).exec(url.pathname)?.[1];
   const artifactId = new RegExp(`^${base}/artifacts/(\\d+)(?:/zip)?$`).exec(url.pathname)?.[1];
+  if (request.method === 'GET' && url.pathname === `/repos/${repository}`) {
+    sendJson(response, 200, { full_name: repository, private: true, visibility: 'private' });
+    return;
+  }
   const artifact = store.artifacts.find(({ id, finalized }) => finalized && String(id) === artifactId);
   if (request.method === 'GET' && runId !== undefined) {
     sendJson(response, 200, listPage(store, Number(runId), url, `${baseUrl}${base}`));

@@ -143,6 +143,74 @@ describe('a file', () => {
   });
 });
 
+describe('an encrypted archive', () => {
+  it('is known by its name, in a folder and as a file, also while it is unfinished', async () => {
+    const backend = new LocalBackend(folder);
+    const written = await backend.write(ID, '.tar.zst.age', bytesOf('hello'));
+    expect(written).toMatchObject({ encrypted: true, location: join(folder, `transship-${ID}.tar.zst.age`) });
+    await writeFile(join(folder, `transship-26-01-01_00-00-00.tar.xz.age.0123abcd.partial`), 'half');
+    await writeFile(join(folder, `transship-25-01-01_00-00-00.tar`), 'plain');
+    expect((await backend.list()).map(({ id, state, encrypted }) => [id, state, encrypted])).toEqual([
+      [ID, 'complete', true],
+      ['26-01-01_00-00-00', 'unfinished', true],
+      ['25-01-01_00-00-00', 'complete', undefined],
+    ]);
+    expect(await backend.find('latest')).toEqual(written);
+    const file = new LocalBackend(join(folder, 'backup.tar.zst.age'));
+    expect(await file.write(ID, '.tar.zst.age', bytesOf('hello'))).toMatchObject({ encrypted: true });
+  });
+
+  it.each([
+    ['backup.tar.zst', '.tar.zst.age'],
+    ['backup.tar.zst.age', '.tar.zst'],
+  ])('has a name that says so: %s is not %s', async (name, suffix) => {
+    await expect(new LocalBackend(join(folder, name)).write(ID, suffix, bytesOf('x'))).rejects.toMatchObject({
+      code: 'INPUT',
+      message: `path: "${name}" must end in ${suffix}, as the archive to write is one.`,
+    });
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('a saved plan', () => {
+  const PLAN = `26-01-31_12-00-00-${'0a'.repeat(16)}`;
+
+  it.each([
+    ['in the folder', () => folder, () => join(folder, 'plans', `${PLAN}.json`)],
+    [
+      'beside the file',
+      () => join(folder, 'backup.tar.zst'),
+      () => join(folder, 'backup.tar.zst.plans', `${PLAN}.json`),
+    ],
+  ])('is kept %s, for its owner alone, and is no snapshot', async (_where, path, location) => {
+    const backend = new LocalBackend(path());
+    await backend.write(ID, '.tar.zst', bytesOf('hello'));
+    expect(await backend.readPlan(PLAN)).toBeUndefined();
+    expect(await backend.writePlan(PLAN, Buffer.from('the plan'))).toBe(location());
+    expect((await backend.readPlan(PLAN))?.toString()).toBe('the plan');
+    expect((await stat(location())).mode & 0o777).toBe(0o600);
+    expect((await backend.list()).map(({ id }) => id)).toEqual([ID]);
+  });
+
+  it('can be saved again', async () => {
+    const backend = new LocalBackend(folder);
+    for (const text of ['same', 'same']) await backend.writePlan(PLAN, Buffer.from(text));
+    expect(await readdir(join(folder, 'plans'))).toEqual([`${PLAN}.json`]);
+  });
+
+  it('that cannot be written is an error that says why', async () => {
+    await writeFile(join(folder, 'plans'), 'a file');
+    await expect(new LocalBackend(folder).writePlan(PLAN, Buffer.from('x'))).rejects.toMatchObject({
+      code: 'BACKEND',
+      message: expect.stringMatching(/: a part of the path is a file and not a folder\.$/),
+    });
+  });
+
+  it('is not looked for under what is no id', async () => {
+    await expect(new LocalBackend(folder).readPlan('../x')).rejects.toMatchObject({ code: 'INPUT' });
+  });
+});
+
 describe('a write that fails', () => {
   it('leaves no file when the source breaks', async () => {
     await expect(new LocalBackend(folder).write(ID, '.tar', breakingBytes())).rejects.toThrow('the source broke');

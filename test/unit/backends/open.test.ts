@@ -31,6 +31,9 @@ describe('a bad combination', () => {
       { path: 'transship', forcePathStyle: false },
       's3-path-style: false is only for backend s3, and here it is artifact.',
     ],
+    [{ path: './s', sse: 'AES256' }, 's3-sse: "AES256" is only for backend s3, and here it is local.'],
+    [{ path: './s', sseCustomerKey: 'KEY' }, 's3-sse-customer-key is only for backend s3, and here it is local.'],
+    [{ path: 's3://backups', sseKmsKeyId: 'k' }, 's3-sse-kms-key-id: "k" needs s3-sse aws:kms.'],
     [{ path: 's3://b', retentionDays: 3 }, 'retention-days: 3 is only for backend artifact, and here it is s3.'],
     [{ backend: 'local', path: 's3://backups' }, 'path: "s3://backups" is not a folder or file, and backend is local.'],
     [

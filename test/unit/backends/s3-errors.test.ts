@@ -78,6 +78,43 @@ describe('an error of S3', () => {
   });
 });
 
+describe('an error of server-side encryption', () => {
+  it.each([
+    [
+      'InvalidRequest',
+      400,
+      'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.',
+    ],
+    [
+      'AccessDenied',
+      403,
+      'Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.',
+    ],
+    ['InvalidRequest', 400, 'The encryption parameters are not applicable to this object.'],
+    ['InvalidRequest', 400, 'The provided encryption parameters did not match the ones used originally.'],
+  ])('%s (%d) asks for the right key: %s', (name, status, message) => {
+    expect(s3Error(failure(name, status, message), read)).toMatchObject({
+      code: 'BACKEND',
+      message: `s3://backups/stage/a.tar: ${message}`,
+      hint: 'Set s3-sse-customer-key to the key it was exported with, or leave it out when there was none.',
+    });
+  });
+
+  it.each([
+    ['KMS.NotFoundException', 400, "Key 'arn:aws:kms:eu-west-1:1:key/x' does not exist"],
+    [
+      'AccessDenied',
+      403,
+      'User: arn:aws:iam::1:user/ci is not authorized to perform: kms:GenerateDataKey on this resource',
+    ],
+  ])('%s (%d) is told to be one of the KMS key', (name, status, message) => {
+    expect(s3Error(failure(name, status, message), read)).toMatchObject({
+      message: `s3://backups/stage/a.tar: the KMS key cannot be used: ${message}`,
+      hint: expect.stringContaining('kms:GenerateDataKey'),
+    });
+  });
+});
+
 it.each([
   ['AccessDenied', 403, true],
   ['NotImplemented', 501, true],
@@ -90,6 +127,6 @@ it.each([
   expect(isDeniedOrUnknown(failure(name, status))).toBe(expected);
 });
 
-function failure(name: string, httpStatusCode: number): Error {
-  return Object.assign(new Error('said so'), { name, $metadata: { httpStatusCode } });
+function failure(name: string, httpStatusCode: number, message = 'said so'): Error {
+  return Object.assign(new Error(message), { name, $metadata: { httpStatusCode } });
 }

@@ -1,7 +1,15 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ArtifactBackend } from '../../../src/backends/artifact.ts';
 import type { StoredSnapshot } from '../../../src/backends/backend.ts';
-import { folderName, lookIntoTrees, mayBeCluster, sortFiles, type TreeFolder } from '../../../src/backends/trees.ts';
+import {
+  closesTree,
+  describeFiles,
+  folderName,
+  lookIntoTrees,
+  mayBeCluster,
+  sortFiles,
+  type TreeFolder,
+} from '../../../src/backends/trees.ts';
 
 describe('the folder of a cluster', () => {
   it.each([
@@ -85,4 +93,35 @@ it('artifacts are archives only, and say where trees can be kept', async () => {
   const backend = new ArtifactBackend('transship');
   await expect(backend.writeTree()).rejects.toMatchObject(refused);
   expect(() => backend.readTree()).toThrow(expect.objectContaining(refused));
+});
+
+describe('the files of a tree', () => {
+  const of = (...paths: string[]) => paths.map((path) => ({ path }));
+
+  it('that is encrypted are read in the same order', () => {
+    const files = of(
+      'manifest',
+      '_index.json.age',
+      '_releases/a/b/1.json.age',
+      '_snapshot.json.age',
+      'a/pods.json.age',
+    );
+    expect(sortFiles(files).map(({ path }) => path)).toEqual([
+      '_snapshot.json.age',
+      '_releases/a/b/1.json.age',
+      'a/pods.json.age',
+      '_index.json.age',
+      'manifest',
+    ]);
+    expect(files.filter(({ path }) => closesTree(path)).map(({ path }) => path)).toEqual([
+      'manifest',
+      '_index.json.age',
+    ]);
+  });
+
+  it('say whether it is complete, and encrypted', () => {
+    expect(describeFiles(of('_snapshot.json', 'manifest'))).toEqual({ state: 'complete', encrypted: undefined });
+    expect(describeFiles(of('_snapshot.json.age', 'manifest'))).toEqual({ state: 'complete', encrypted: true });
+    expect(describeFiles(of('_snapshot.json.age', 'a.age'))).toEqual({ state: 'unfinished', encrypted: true });
+  });
 });

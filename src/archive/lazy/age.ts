@@ -1,0 +1,2 @@
+// Loaded at first use: elliptic curves and post-quantum keys in plain JavaScript.
+export { Decrypter, Encrypter } from 'age-encryption';
