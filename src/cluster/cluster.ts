@@ -69,6 +69,8 @@ export interface ListOptions {
   readonly pageBytes?: number | undefined;
   /** Empties `metadata.managedFields`, which is much to parse; only for Kubernetes' own kinds. */
   readonly withoutManagedFields?: boolean | undefined;
+  /** Only `metadata`, where the server can; `kind` and `apiVersion` of the items then say so. */
+  readonly metadataOnly?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -83,7 +85,7 @@ export interface Cluster {
 
   /**
    * Sends one request and parses the JSON answer. Retries what is safe to send twice (a refused connection and 429 for
-   * every method; 5xx, resets and stalls for GET, PUT, DELETE and server-side apply) with growing, jittered gaps,
+   * every method; 5xx, resets and stalls for GET, PUT, DELETE, server-side apply and dry runs) with growing, jittered gaps,
    * honouring `Retry-After`. A retried DELETE may find the object gone already and answer 404.
    *
    * @throws ClusterError with the server's Status when it answers 4xx or 5xx

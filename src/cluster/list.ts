@@ -38,6 +38,8 @@ const LEAST_LIMIT = 4;
 const MOST_LIMIT = 500;
 /** Bytes. Two pages are in memory at a time, each several times over while it is parsed: more gains no speed. */
 const PAGE_BYTES = 1024 * 1024;
+/** A few extension servers only answer with whole objects. */
+const METADATA_TYPES = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json';
 
 /** {@link listPages}, object by object. */
 export async function* listObjects(send: Send, path: string, options: ListOptions = {}): AsyncGenerator<KubeObject> {
@@ -57,7 +59,9 @@ export async function* listObjects(send: Send, path: string, options: ListOption
  */
 export async function* listPages(send: Send, path: string, options: ListOptions = {}): AsyncGenerator<KubeObject[]> {
   const read = options.withoutManagedFields === true ? readWithoutManagedFields : undefined;
-  for await (const { page, items } of readPages((request) => send<JsonPage>(request, read), path, options)) {
+  const accept = options.metadataOnly === true ? METADATA_TYPES : undefined;
+  const get = (request: ClusterRequest) => send<JsonPage>({ ...request, accept }, read);
+  for await (const { page, items } of readPages(get, path, options)) {
     const apiVersion = page.apiVersion;
     const kind = page.kind.replace(/List$/, '');
     yield items.map((item) => ({ apiVersion, kind, ...item }));

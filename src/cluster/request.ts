@@ -133,11 +133,12 @@ function triesFor(failure: Failure, request: ClusterRequest, answered: boolean, 
 }
 
 /** Whether carrying it out twice ends as carrying it out once. */
-function isIdempotent({ method, contentType }: ClusterRequest): boolean {
+function isIdempotent({ method, contentType, query }: ClusterRequest): boolean {
   return (
     method === 'GET' ||
     method === 'PUT' ||
     method === 'DELETE' ||
+    query?.dryRun === 'All' ||
     (method === 'PATCH' && contentType?.startsWith('application/apply-patch') === true)
   );
 }

@@ -10,6 +10,8 @@ export interface WaitOptions {
   readonly timeout: number;
   /** What is awaited, to follow "waiting for": `CustomResourceDefinition x to be established`. */
   readonly describe: string;
+  /** Milliseconds between looks at most; default 5 s. */
+  readonly longestGap?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -24,9 +26,9 @@ const LONGEST_GAP = 5_000;
  * @throws TransshipError `TIMEOUT` naming what was awaited and the last state seen
  */
 export async function waitFor<T>(poll: () => Promise<Poll<T>>, options: WaitOptions): Promise<T> {
-  const { timeout, describe, signal, clock = systemClock } = options;
+  const { timeout, describe, longestGap = LONGEST_GAP, signal, clock = systemClock } = options;
   const deadline = clock.now() + timeout;
-  for (let gap = FIRST_GAP; ; gap = Math.min(gap * 1.5, LONGEST_GAP)) {
+  for (let gap = FIRST_GAP; ; gap = Math.min(gap * 1.5, longestGap)) {
     const seen = await poll();
     if (seen.done) {
       return seen.value;

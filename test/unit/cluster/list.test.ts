@@ -81,6 +81,20 @@ test('items carry the apiVersion and kind of their list, and every unknown field
   ]);
 });
 
+test('only the metadata can be asked for, and whole objects are taken where a server knows no other', async () => {
+  const asked: (string | undefined)[] = [];
+  const { cluster } = await listOn((request, response) => {
+    asked.push(request.headers.accept);
+    answerPage(response, 1, askedOf(request.url));
+  });
+  await collect(cluster.list(path));
+  expect(await namesOf(cluster.list(path, { metadataOnly: true }))).toEqual(['c-0']);
+  expect(asked).toEqual([
+    'application/json',
+    'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json',
+  ]);
+});
+
 test('an empty collection, with items null as older servers send it, yields nothing', async () => {
   const { cluster } = await listOn((_, response) =>
     answerJson(response, { apiVersion: 'v1', kind: 'ConfigMapList', metadata: {}, items: null }),

@@ -119,6 +119,16 @@ test('503 twice is retried with gaps that grow', async () => {
   expect(second).toBeLessThanOrEqual(500);
 });
 
+test('a dry run is sent again where another create is not', async () => {
+  const { server, cluster } = await clusterOn((_, response, count) =>
+    count === 2 ? answerJson(response, {}) : answerStatus(response, 503, 'ServiceUnavailable', 'starting'),
+  );
+  await cluster.json({ ...get, method: 'POST', query: { dryRun: 'All' }, body: {} });
+  expect(server.requests).toHaveLength(2);
+  await expect(cluster.json({ ...get, method: 'POST', body: {} })).rejects.toMatchObject({ status: 503 });
+  expect(server.requests).toHaveLength(3);
+});
+
 test('a server that stays unavailable fails after ten tries with its own words', async () => {
   const { server, cluster } = await clusterOn((_, response) =>
     answerStatus(response, 503, 'ServiceUnavailable', 'etcd is down'),

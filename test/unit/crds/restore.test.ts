@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { ClusterError, type KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts';
 import { parseCrds, restoreCrds, type WantedCrd } from '../../../src/crds/restore.ts';
+import { ENVIRONMENT_LABEL } from '../../../src/environment/environment.ts';
+import type { UndoLog } from '../../../src/undo.ts';
 import { type MemoryCluster, memoryCluster } from '../releases/memory-cluster.ts';
 
 const PATH = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -113,6 +115,38 @@ describe('restoreCrds', () => {
       ...{ created: [], updated: [], left: ['gears.example.com'] },
     });
     await expect(restore(cluster, gears)).rejects.toBe(denied);
+  });
+
+  test('labels what it creates with the environment, but not what a release brings, and leaves the labels of others', async () => {
+    const cluster = memoryCluster();
+    const label = { [ENVIRONMENT_LABEL]: 'pr-7' };
+    there(cluster, crd('had.example.com', { labels: label }));
+    there(cluster, crd('had-none.example.com'));
+    const wanted = ['new', 'had', 'had-none'].map((name) => nobodys(crd(`${name}.example.com`)));
+    const options = { replace: true, timeout: 1000, environment: { name: 'pr-7' } };
+    await restoreCrds(cluster, discoveryOf(), [...wanted, { object: crd('owned.example.com'), owner }], options);
+    const labelOf = (name: string) =>
+      cluster.objects.get(`${PATH}/${name}.example.com`)?.metadata.labels?.[ENVIRONMENT_LABEL];
+    expect(['new', 'had', 'had-none', 'owned'].map(labelOf)).toEqual(['pr-7', 'pr-7', undefined, undefined]);
+  });
+
+  test('tells what it creates, and what it changes as that was before; nothing of what it leaves', async () => {
+    const cluster = memoryCluster();
+    there(cluster, crd('free.example.com', { labels: { team: 'a' }, uid: 'u' }));
+    there(cluster, crd('others.example.com', { annotations: HELM_MARK }));
+    const told: string[] = [];
+    const undo: UndoLog = {
+      created: async (path, { metadata }) => void told.push(`created ${path} ${metadata.name}`),
+      changing: async (path, { metadata }) => void told.push(`changing ${path} ${metadata.labels?.team}`),
+      installing: async () => {},
+      upgrading: async () => {},
+    };
+    const wanted = ['new', 'free', 'others'].map((name) => nobodys(crd(`${name}.example.com`)));
+    await restoreCrds(cluster, discoveryOf(), wanted, { replace: true, timeout: 1000, undo });
+    expect(told.sort()).toEqual([
+      `changing ${PATH}/free.example.com a`,
+      `created ${PATH}/new.example.com new.example.com`,
+    ]);
   });
 
   test('names a CRD that the target does not establish', async () => {
