@@ -52,6 +52,8 @@ export interface HelmHook {
   readonly weight?: number;
   readonly delete_policies?: readonly string[] | null;
   readonly output_log_policies?: readonly string[] | null;
+  /** When and how it last ran: `{started_at, completed_at, phase}`; without a start it has not. */
+  readonly last_run?: unknown;
 }
 
 /** Whether parsed JSON has the shape of a release in everything this program reads without looking. */

@@ -100,6 +100,8 @@ export interface HelmRun {
   readonly noHooks: boolean;
   /** Whether the stored record was made by server-side apply; Helm 4 is told to do the same. */
   readonly serverSide: boolean;
+  /** Added to those of the release, for its records. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -114,6 +116,48 @@ export function installArguments(helm: Helm, run: HelmRun, replace: boolean): st
 /** Arguments of `helm upgrade` in place: the stored values are the release's only ones, and no revision is pruned. */
 export function upgradeArguments(helm: Helm, run: HelmRun): string[] {
   return ['upgrade', ...commonArguments(helm, run), '--reset-values', '--history-max', '0'];
+}
+
+/** What one run of `helm uninstall` needs to know. */
+export type UninstallRun = Pick<HelmRun, 'release' | 'namespace' | 'access' | 'timeout' | 'noHooks'>;
+
+/**
+ * Arguments of `helm uninstall`: it ends when the objects are gone, and a release that is gone is no error.
+ *
+ * @param keepHistory - leave the records
+ */
+export function uninstallArguments(_helm: Helm, run: UninstallRun, keepHistory = false): string[] {
+  return [
+    'uninstall',
+    run.release,
+    '--namespace',
+    run.namespace,
+    ...(run.access.context === undefined ? [] : ['--kube-context', run.access.context]),
+    '--timeout',
+    run.timeout,
+    '--wait',
+    '--ignore-not-found',
+    ...(run.noHooks ? ['--no-hooks'] : []),
+    ...(keepHistory ? ['--keep-history'] : []),
+  ];
+}
+
+/** Arguments of `helm rollback`: it ends when the objects are ready, and no revision is pruned. */
+export function rollbackArguments(_helm: Helm, run: UninstallRun, revision: number): string[] {
+  return [
+    'rollback',
+    run.release,
+    String(revision),
+    '--namespace',
+    run.namespace,
+    ...(run.access.context === undefined ? [] : ['--kube-context', run.access.context]),
+    '--timeout',
+    run.timeout,
+    '--wait',
+    '--history-max',
+    '0',
+    ...(run.noHooks ? ['--no-hooks'] : []),
+  ];
 }
 
 function commonArguments(helm: Helm, run: HelmRun): string[] {
@@ -134,6 +178,7 @@ function commonArguments(helm: Helm, run: HelmRun): string[] {
     ...(run.wait ? ['--wait'] : []),
     ...(run.noHooks ? ['--no-hooks'] : []),
     ...(helm.major === 4 ? [`--server-side=${run.serverSide}`] : []),
+    ...Object.entries(run.labels ?? {}).flatMap(([name, value]) => ['--labels', `${name}=${value}`]),
   ];
 }
 

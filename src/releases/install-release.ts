@@ -14,6 +14,7 @@ import {
   type RunProgram,
   upgradeArguments,
 } from './helm.ts';
+import type { HelmHook } from './helm-release.ts';
 import { packChart } from './pack-chart.ts';
 import { type Driver, parseRelease, type ReleaseRecord } from './record.ts';
 
@@ -39,11 +40,19 @@ const LARGE_JSON_LENGTH = 350_000;
 /** How Helm is to bring a release in: under a free name, under one whose last revision has ended, or over one that runs. */
 export type Way = 'install' | 'reuse' | 'upgrade';
 
+/** What else a run of Helm is to differ in. */
+export interface FrozenOptions {
+  readonly hooks?: readonly HelmHook[] | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * Has Helm install the frozen chart of a record: Helm itself creates the objects in its order, runs the hooks and waits.
  *
  * @param driver - where Helm is to keep the release at the target
  * @param mark - kept in the chart, and so in the record that Helm writes until the original takes its place
+ * @param hooks - instead of the record's own, where some have run already
+ * @param labels - for the records that Helm writes
  * @throws TransshipError `HELM` in Helm's own words
  * @throws the signal's reason once helm has ended, when the signal fires
  */
@@ -53,10 +62,11 @@ export async function runFrozen(
   driver: Driver,
   way: Way,
   mark: string,
+  { hooks, labels }: FrozenOptions = {},
 ): Promise<void> {
   const { helm, cluster, reporter, signal } = context;
   const release = parseRelease(record);
-  const chart = freezeChart(release, helm.major, {
+  const chart = freezeChart(hooks === undefined ? release : { ...release, hooks }, helm.major, {
     annotations: { [FROZEN_ANNOTATION]: mark },
     nested: record.json.length > LARGE_JSON_LENGTH,
   });
@@ -79,6 +89,7 @@ export async function runFrozen(
       wait: context.wait,
       noHooks: context.noHooks,
       serverSide: release.apply_method === 'ssa',
+      labels,
     };
     const args = way === 'upgrade' ? upgradeArguments(helm, run) : installArguments(helm, run, way === 'reuse');
     const env = helmEnvironment(context.env, cluster.access, driver, join(context.temporaryDirectory, 'kube-cache'));

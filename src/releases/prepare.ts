@@ -30,6 +30,7 @@ const SMALL_JSON_BYTES = MAX_RECORD_BYTES * 0.7;
  *
  * @param helmMajor - a Helm 3 knows no apply method; its records must not claim one
  * @param look - gets the record that runs, of each release that has one
+ * @param refuse - gets what is wrong with a release; where it does not throw that, the release is left out
  * @throws TransshipError `INPUT` when two releases would become one
  */
 export async function prepareReleases(
@@ -38,6 +39,7 @@ export async function prepareReleases(
   mapper: RecordMapper,
   helmMajor: 3 | 4,
   look: (release: PreparedRelease, running: ReleaseRecord) => void,
+  refuse: (error: unknown) => void = rethrow,
 ): Promise<PreparedRelease[]> {
   const prepared: PreparedRelease[] = [];
   for (const bundle of bundles) {
@@ -46,18 +48,33 @@ export async function prepareReleases(
       return helmMajor === 3 && parseRelease(record).apply_method !== undefined ? withoutApplyMethod(record) : record;
     };
     const shown = bundle.running ?? highest(bundle.revisions);
-    let release: PreparedRelease | undefined;
-    for (const revision of bundle.revisions) {
-      const record = await load(revision);
-      if (Buffer.byteLength(record.json) >= SMALL_JSON_BYTES) await recordToObject(record);
-      if (revision !== shown) continue;
-      release = describe(bundle, record, load);
-      if (revision === bundle.running) look(release, record);
+    try {
+      let release: PreparedRelease | undefined;
+      let running: ReleaseRecord | undefined;
+      for (const revision of bundle.revisions) {
+        const record = await load(revision);
+        if (Buffer.byteLength(record.json) >= SMALL_JSON_BYTES) await recordToObject(record);
+        if (revision !== shown) continue;
+        release = describe(bundle, record, load);
+        if (revision === bundle.running) running = record;
+      }
+      if (release === undefined) continue;
+      if (running !== undefined) look(release, running);
+      prepared.push(release);
+    } catch (error) {
+      refuse(error);
     }
-    if (release !== undefined) prepared.push(release);
   }
-  refuseCollisions(prepared);
+  try {
+    refuseCollisions(prepared);
+  } catch (error) {
+    refuse(error);
+  }
   return prepared;
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 function describe(bundle: ReleaseBundle, record: ReleaseRecord, load: PreparedRelease['load']): PreparedRelease {

@@ -1,3 +1,4 @@
+import { ENVIRONMENT_LABEL, type Environment } from '../environment/environment.ts';
 import { type JsonEdit, spliceJson } from './json-splice.ts';
 import type { ReleaseRecord } from './record.ts';
 
@@ -25,6 +26,12 @@ export function withManifests(record: ReleaseRecord, { manifest, hooks }: Manife
   const edits: JsonEdit[] = manifest === undefined ? [] : [{ path: ['manifest'], value: manifest }];
   for (const [index, text] of hooks ?? []) edits.push({ path: ['hooks', index, 'manifest'], value: text });
   return edits.length === 0 ? record : { ...record, json: spliceJson(record.json, edits) };
+}
+
+/** The record with the label of an environment, which Helm carries on from revision to revision as a user's. */
+export function withEnvironment(record: ReleaseRecord, environment: Environment | undefined): ReleaseRecord {
+  if (environment === undefined) return record;
+  return { ...record, labels: { ...record.labels, [ENVIRONMENT_LABEL]: environment.name } };
 }
 
 /** The record without Helm 4's `apply_method`: what a Helm 3 takes over, it applies client-side. */

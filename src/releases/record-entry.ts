@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import * as z from 'zod/mini';
 import { type Entry, entryOf, readBody } from '../archive/entry.ts';
+import { ENVIRONMENT_LABEL } from '../environment/environment.ts';
 import { TransshipError } from '../errors.ts';
 import { parseRelease, type RecordHead, type ReleaseRecord, recordObjectName } from './record.ts';
 
@@ -48,12 +49,14 @@ export function recordPath(
 
 /**
  * A record as an archive's file: JSON for any reader, whose first line holds what is not in the payload, and whose rest
- * is the payload exactly as Helm stored it.
+ * is the payload exactly as Helm stored it. The label of an environment stays behind: it says who brought the release to
+ * its cluster.
  *
  * @param bytes - the release's JSON
  */
 export function recordToEntry(head: RecordHead, bytes: Uint8Array, shadowed = false): Entry {
-  const { driver, namespace, release, revision, encoding, labels, annotations } = head;
+  const { driver, namespace, release, revision, encoding, annotations } = head;
+  const { [ENVIRONMENT_LABEL]: _environment, ...labels } = head.labels;
   const record = { driver, namespace, release, revision, encoding, labels, annotations };
   const line = `${JSON.stringify({ record }).slice(0, -1)},${PREFIX}`;
   return entryOf(recordPath(head, shadowed), Buffer.concat([Buffer.from(line, 'utf8'), bytes, SUFFIX_BYTES]));

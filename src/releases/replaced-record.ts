@@ -1,5 +1,5 @@
 import { isMap } from '../values.ts';
-import type { HelmRelease } from './helm-release.ts';
+import type { HelmHook, HelmRelease } from './helm-release.ts';
 import { spliceJson } from './json-splice.ts';
 import { parseRelease, type ReleaseRecord } from './record.ts';
 
@@ -10,20 +10,26 @@ import { parseRelease, type ReleaseRecord } from './record.ts';
  * @param written - the record Helm wrote for the frozen chart
  * @param original - the record that the frozen chart was made of
  * @param origin - such as `shop/web revision 3, snapshot 26-01-31_12-00-00 of stage`
+ * @param ranBefore - hooks that Helm ran for this revision before it was killed, and not again
  */
-export function replacedRecord(written: ReleaseRecord, original: ReleaseRecord, origin: string): ReleaseRecord {
+export function replacedRecord(
+  written: ReleaseRecord,
+  original: ReleaseRecord,
+  origin: string,
+  ranBefore: readonly HelmHook[] = [],
+): ReleaseRecord {
   const { info, hooks } = parseRelease(written);
   const description = `${info.description ?? 'Upgrade complete'} (from ${origin})`;
   const json = spliceJson(original.json, [
     { path: ['version'], json: String(written.revision) },
     { path: ['info'], json: JSON.stringify({ ...info, description }) },
-    ...lastRuns(parseRelease(original), hooks ?? []),
+    ...lastRuns(parseRelease(original), [...(hooks ?? []), ...ranBefore]),
   ]);
   return { ...written, labels: { ...written.labels, ...userLabels(original) }, json };
 }
 
 /** When each hook last ran is a fact of this cluster; Helm's record of it knows the same hooks in the same order. */
-function lastRuns(original: HelmRelease, written: NonNullable<HelmRelease['hooks']>) {
+function lastRuns(original: HelmRelease, written: readonly HelmHook[]) {
   return (original.hooks ?? []).flatMap((hook, index) => {
     const same = written.find(({ path, name, kind }) => path === hook.path && name === hook.name && kind === hook.kind);
     const lastRun: unknown = isMap(same) ? same.last_run : undefined;

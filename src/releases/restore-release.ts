@@ -1,22 +1,30 @@
+import { ENVIRONMENT_LABEL, type Environment } from '../environment/environment.ts';
 import { TransshipError } from '../errors.ts';
 import type { ReleaseResult } from '../report/results.ts';
-import { installMark, isUnfinished, upgradeMark, withMark } from './frozen-mark.ts';
+import type { UndoLog } from '../undo.ts';
+import { installMark, isUnfinished, upgradeMark } from './frozen-mark.ts';
 import { highest } from './history.ts';
-import { type HelmContext, runFrozen } from './install-release.ts';
+import type { Operation } from './hook-runs.ts';
+import { runFrozen, type Way } from './install-release.ts';
+import { deleteSucceeded, type SettleContext, settleHelm } from './left-by-helm.ts';
 import type { PreparedRelease } from './prepare.ts';
-import {
-  createRecord,
-  ensureNamespace,
-  putRecords,
-  type RecordPlace,
-  readFrozenRecord,
-  readRecordAt,
-  replaceRecord,
-} from './put-records.ts';
+import { ensureNamespace, putRecords, readFrozenRecord, readRecordObjects, replaceRecord } from './put-records.ts';
 import type { ReleaseRecord } from './record.ts';
-import { withStatus } from './record-edits.ts';
+import { withEnvironment } from './record-edits.ts';
 import { replacedRecord } from './replaced-record.ts';
+import { restoreHistory } from './restore-history.ts';
 import type { TargetRelease, TargetRevision } from './target-releases.ts';
+
+/** What bringing in any release takes. */
+export interface RestoreContext extends SettleContext {
+  /** What the import creates bears its label. */
+  readonly environment?: Environment | undefined;
+  /** Told of all that is done. */
+  readonly undo?: UndoLog | undefined;
+}
+
+/** What a row says of a release that exists, where the snapshot has nothing to put in its place. */
+export const NOTHING_RUNS = 'Nothing of it runs at the source; the target keeps its own.';
 
 /**
  * Brings one release in: new, with its whole history; or over one that exists, which keeps its own history.
@@ -26,66 +34,74 @@ import type { TargetRelease, TargetRevision } from './target-releases.ts';
  * @throws TransshipError `HELM` in Helm's own words; what Helm left behind is then as Helm leaves it
  */
 export async function restoreRelease(
-  context: HelmContext,
-  release: PreparedRelease,
+  context: RestoreContext,
+  prepared: PreparedRelease,
   existing: TargetRelease | undefined,
   origin: string,
 ): Promise<ReleaseResult> {
-  const { running } = release.bundle;
+  const { running } = prepared.bundle;
   const isTaken = existing !== undefined && !isUnfinished(existing.revisions);
-  if (running === undefined) {
-    const message = 'Nothing of it runs at the source; the target keeps its own.';
-    return isTaken ? { ...release.row, outcome: 'skipped', message } : restoreHistory(context, release, existing);
+  if (isTaken) {
+    if (running === undefined) return { ...prepared.row, outcome: 'skipped', message: NOTHING_RUNS };
+    return replaceOne(context, prepared, await prepared.load(running), existing, origin);
   }
-  const record = await release.load(running);
-  return isTaken ? replaceOne(context, release, record, existing, origin) : install(context, release, record, existing);
+  const { load } = prepared;
+  const release = {
+    ...prepared,
+    load: async (revision: Parameters<typeof load>[0]) => withEnvironment(await load(revision), context.environment),
+  };
+  return running === undefined
+    ? restoreHistory(context, release, existing)
+    : install(context, release, await load(running), existing);
 }
 
-/** Brings in the records of a release of which nothing runs. */
-async function restoreHistory(
-  { cluster, signal }: HelmContext,
-  { bundle, namespace, name, row, load }: PreparedRelease,
-  leftBehind: TargetRelease | undefined,
-): Promise<ReleaseResult> {
-  const newest = highest(bundle.revisions);
-  if (newest === undefined) throw new TransshipError('IMPORT_FAILED', `Release ${namespace}/${name} has no records.`);
-  if (leftBehind?.revisions.some(({ isOurs }) => !isOurs)) {
-    throw new TransshipError(
-      'IMPORT_FAILED',
-      `The import of another snapshot has left ${namespace}/${name} unfinished, and in this one nothing of it runs.`,
-      { hint: `Take away what is there with helm uninstall ${name} -n ${namespace}, then import again.` },
-    );
-  }
-  const place = { driver: bundle.driver, namespace, name };
-  const present = new Set(leftBehind?.revisions.map(({ revision }) => revision));
-  const first = withMark(await load(newest));
-  await ensureNamespace(cluster, namespace, signal);
-  await (present.has(newest.revision) ? replaceRecord : createRecord)(cluster, first, signal);
-  const state = { present: present.add(newest.revision), last: newest.revision };
-  await putRecords(cluster, place, bundle.revisions, load, state, signal);
-  return { ...row, outcome: 'created', message: 'Only its history: nothing of it runs at the source.' };
+/**
+ * How Helm is to install a release of which an import that was cut short may have left something. Helm reuses only the
+ * name of what has failed or was uninstalled.
+ */
+export function wayToInstall(revisions: readonly TargetRevision[]): Way {
+  const isUsed = revisions.some(({ status }) => status === 'deployed') || highest(revisions)?.status === 'superseded';
+  return newestFrozen(revisions) === undefined ? 'install' : isUsed ? 'upgrade' : 'reuse';
+}
+
+/** How Helm is to bring a release in over one that exists: one that was uninstalled leaves but its name. */
+export function wayToReplace(newest: TargetRevision | undefined): Way {
+  const isLeftBehind = newest?.frozen !== undefined && newest.status === 'pending-install';
+  return newest?.status === 'uninstalled' || isLeftBehind ? 'reuse' : 'upgrade';
+}
+
+/** Which hooks Helm runs on a way. */
+export function operationOf(way: Way): Operation {
+  return way === 'upgrade' ? 'upgrade' : 'install';
+}
+
+/** The newest record that an import which was cut short has left of a frozen chart. */
+export function newestFrozen(revisions: readonly TargetRevision[]): TargetRevision | undefined {
+  return highest(revisions.filter(({ frozen }) => frozen !== undefined));
 }
 
 /** Installs a new release, or goes on where an import of it was cut short. */
 async function install(
-  context: HelmContext,
+  context: RestoreContext,
   { bundle, namespace, name, row, load }: PreparedRelease,
   record: ReleaseRecord,
   leftBehind: TargetRelease | undefined,
 ): Promise<ReleaseResult> {
-  const { cluster, signal, reporter } = context;
+  const { cluster, environment, undo, signal, reporter } = context;
   const place = { driver: bundle.driver, namespace, name };
   const revisions = leftBehind?.revisions ?? [];
   const mark = installMark(record);
-  const last = highest(revisions.filter(({ frozen }) => frozen !== undefined));
-  if (!isDone(last, mark)) {
+  const way = wayToInstall(revisions);
+  const asked = { original: record, mark, operation: operationOf(way) };
+  const left = await settleHelm(context, place, newestFrozen(revisions), asked);
+  await ensureNamespace(cluster, namespace, signal, { environment, undo });
+  // Also where Helm is done: what was left unfinished is this import's as a whole.
+  await undo?.installing(namespace, name);
+  if (!left.isDone) {
     reporter.progress(`Installing ${namespace}/${name}`);
-    await ensureNamespace(cluster, namespace, signal);
-    await endPending(context, place, last);
-    // Helm reuses only the name of what has failed or was uninstalled.
-    const isUsed = revisions.some(({ status }) => status === 'deployed') || highest(revisions)?.status === 'superseded';
-    const way = last === undefined ? 'install' : isUsed ? 'upgrade' : 'reuse';
-    await runFrozen(context, record, bundle.driver, way, mark);
+    const labels = environment && { [ENVIRONMENT_LABEL]: environment.name };
+    await runFrozen(context, record, bundle.driver, way, mark, { hooks: left.hooks, labels });
+    await deleteSucceeded(context, namespace, left.ran);
   }
   const written = await readFrozenRecord(cluster, place, mark, signal);
   const present = new Set([...revisions.map(({ revision }) => revision), written.revision]);
@@ -95,44 +111,45 @@ async function install(
 
 /** Upgrades a release in place, or goes on where that was cut short. */
 async function replaceOne(
-  context: HelmContext,
+  context: RestoreContext,
   { bundle, namespace, name, row }: PreparedRelease,
   record: ReleaseRecord,
   existing: TargetRelease,
   origin: string,
 ): Promise<ReleaseResult> {
-  const { cluster, signal, reporter } = context;
+  const { cluster, undo, signal, reporter } = context;
   const place = { driver: existing.driver, namespace, name };
   const newest = highest(existing.revisions);
   const mark = upgradeMark(record);
-  if (!isDone(newest, mark)) {
+  const way = wayToReplace(newest);
+  // Whose mark it does not bear, that helm may still be at work.
+  const leftBehind = newest?.frozen === undefined ? undefined : newest;
+  const left = await settleHelm(context, place, leftBehind, { original: record, mark, operation: operationOf(way) });
+  if (!left.isDone) {
+    await tellUpgrade(context, existing);
     reporter.progress(`Upgrading ${namespace}/${name}`);
-    // Whose mark it does not bear, that helm may still be at work.
-    const leftBehind = newest?.frozen === undefined ? undefined : newest;
-    await endPending(context, place, leftBehind);
-    const isFree = newest?.status === 'uninstalled' || leftBehind?.status === 'pending-install';
-    await runFrozen(context, record, place.driver, isFree ? 'reuse' : 'upgrade', mark);
+    // Helm carries labels on in an upgrade only.
+    const label = newest?.environment;
+    const labels = way === 'upgrade' || label === undefined ? undefined : { [ENVIRONMENT_LABEL]: label };
+    await runFrozen(context, record, place.driver, way, mark, { hooks: left.hooks, labels });
+    await deleteSucceeded(context, namespace, left.ran);
   }
   const from = `${bundle.namespace}/${name} revision ${record.revision}, ${origin}`;
-  const replaced = replacedRecord(await readFrozenRecord(cluster, place, mark, signal), record, from);
-  await replaceRecord(cluster, replaced, signal);
+  const written = await readFrozenRecord(cluster, place, mark, signal);
+  const replaced = replacedRecord(written, record, from, left.ran);
+  // What Helm did before this import began is not its to take back.
+  await replaceRecord(cluster, replaced, signal, left.isDone ? undo : undefined);
   return { ...row, revision: replaced.revision, revisions: 1, status: replaced.status, outcome: 'updated' };
 }
 
-/** Whether Helm was done, hooks and all, and only records were not in place. */
-function isDone(last: TargetRevision | undefined, mark: string): boolean {
-  return last?.status === 'deployed' && last.frozen === mark;
-}
-
-/** The helm that was at work was killed with the import, and what it left would keep every other one out. */
-async function endPending(
-  { cluster, signal }: HelmContext,
-  place: RecordPlace,
-  last: TargetRevision | undefined,
-): Promise<void> {
-  if (last?.status.startsWith('pending-') !== true) return;
-  const written = await readRecordAt(cluster, place, last.revision, signal);
-  if (written?.status === last.status) await replaceRecord(cluster, withStatus(written, 'failed'), signal);
+/** What is to be gone back to is the revision that ran; one that was uninstalled, too. */
+async function tellUpgrade({ cluster, undo, signal }: RestoreContext, existing: TargetRelease): Promise<void> {
+  if (undo === undefined) return;
+  const { namespace, name, revisions } = existing;
+  const theirs = revisions.filter(({ frozen }) => frozen === undefined);
+  const back = highest(theirs.filter(({ status }) => status === 'deployed')) ?? highest(theirs) ?? highest(revisions);
+  const records = await readRecordObjects(cluster, existing, signal);
+  await undo.upgrading(namespace, name, back?.revision ?? 0, records);
 }
 
 /**

@@ -1,5 +1,7 @@
+import { hash } from 'node:crypto';
 import { FIELD_MANAGER } from '../cluster/apply.ts';
 import type { Cluster, KubeObject } from '../cluster/cluster.ts';
+import { ENVIRONMENT_LABEL } from '../environment/environment.ts';
 import { forEachOf } from '../streams.ts';
 import { isMap } from '../values.ts';
 import { FROZEN_ANNOTATION, frozenMark, isUnfinished } from './frozen-mark.ts';
@@ -20,6 +22,10 @@ export interface TargetRevision {
   readonly frozen: string | undefined;
   /** Whether an import put it there, and not Helm. */
   readonly isOurs: boolean;
+  /** {@link digestOf} the release's JSON; of one that can't be read, of what is there instead. */
+  readonly digest: string;
+  /** The environment whose import brought it. */
+  readonly environment?: string | undefined;
 }
 
 const LISTS_AT_ONCE = 4;
@@ -48,10 +54,10 @@ export async function findTargetReleases(
     for await (const object of cluster.list(recordsPath(driver, namespace), { labelSelector, signal })) {
       const record = readStoredRecord(object);
       if (record === undefined || !names.has(record.release)) continue;
-      const { release: name, revision, status } = record;
+      const { release: name } = record;
       const key = `${driver}/${namespace}/${name}`;
       const release = found.get(key) ?? { driver, namespace, name, revisions: [] };
-      release.revisions.push({ revision, status, frozen: await markOf(record), isOurs: isOurs(object) });
+      release.revisions.push(await readRevision(record, object));
       found.set(key, release);
     }
   };
@@ -68,19 +74,34 @@ export function chooseExisting(
   return same.find((release) => release.driver === driver) ?? same.find(({ revisions }) => !isUnfinished(revisions));
 }
 
+/** Tells one release's JSON from another's. */
+export function digestOf(json: string | Uint8Array): string {
+  return hash('sha256', json, 'base64');
+}
+
 /** The mark of a record that stands in for an original; none, of course, has one that can't be read. */
 export async function markOf(record: StoredRecord): Promise<string | undefined> {
+  return (await lookInto(record)).frozen;
+}
+
+async function readRevision(record: StoredRecord, object: KubeObject): Promise<TargetRevision> {
+  const { revision, status, labels } = record;
+  const environment = labels[ENVIRONMENT_LABEL];
+  return { revision, status, ...(await lookInto(record)), isOurs: isOurs(object), environment };
+}
+
+async function lookInto(record: StoredRecord): Promise<Pick<TargetRevision, 'frozen' | 'digest'>> {
   const annotation = record.annotations?.[FROZEN_ANNOTATION];
-  if (annotation !== undefined) return annotation;
   try {
-    return frozenMark((await unpackRecord(record)).release);
+    const { release, bytes } = await unpackRecord(record);
+    return { frozen: annotation ?? frozenMark(release), digest: digestOf(bytes) };
   } catch {
-    return undefined;
+    return { frozen: annotation, digest: digestOf(record.payload) };
   }
 }
 
 /** Who wrote an object is kept by the API server, and outlives what others change in it. */
-function isOurs({ metadata }: KubeObject): boolean {
+export function isOurs({ metadata }: KubeObject): boolean {
   const { managedFields } = metadata;
   return Array.isArray(managedFields) && managedFields.some((one) => isMap(one) && one.manager === FIELD_MANAGER);
 }

@@ -1,12 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readBody } from '../../src/archive/entry.ts';
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../src/cluster/cluster.ts';
 import { openCluster } from '../../src/cluster/connect.ts';
 import { runProgram } from '../../src/exec.ts';
+import { loadDiff } from '../../src/plan/diff.ts';
+import type { States } from '../../src/plan/states.ts';
+import type { Explain } from '../../src/releases/explain.ts';
 import type { RunProgram } from '../../src/releases/helm.ts';
 import { type ReleaseRecord, recordToObject } from '../../src/releases/record.ts';
 import { withStatus } from '../../src/releases/record-edits.ts';
 import { recordToEntry } from '../../src/releases/record-entry.ts';
+import type { UndoLog } from '../../src/undo.ts';
 import { isMap } from '../../src/values.ts';
 import {
   cutAt,
@@ -359,8 +365,113 @@ describe('a release that exists at the target', () => {
       const chart = JSON.parse((await bed.target.records('cut-replace', 'web')).get(2)?.json ?? '').chart;
       expect(chart.metadata.annotations).toBeUndefined();
       expect((await configMap('cut-replace', 'web-hook'))?.metadata.uid).toBe(hook?.metadata.uid);
+
+      const before = await everything();
+      expect(await bed.restore(team, options)).toMatchObject([{ outcome: 'unchanged', revision: 2 }]);
+      expect(await everything()).toEqual(before);
     });
   });
+});
+
+describe('a release that is what the import would make of it', () => {
+  const environment = { name: 'pr-1' };
+  const options = { only: ['client'], map: { team: 'quiet' } };
+  const undone: string[] = [];
+  const undo: UndoLog = {
+    created: async (path, { metadata }) => void undone.push(`created ${path} ${metadata.uid === undefined}`),
+    changing: async (path) => void undone.push(`changing ${path}`),
+    installing: async (namespace, name) => void undone.push(`installing ${namespace}/${name}`),
+    upgrading: async (namespace, name, revision, records) =>
+      void undone.push(`upgrading ${namespace}/${name} ${revision} of ${records.length}`),
+  };
+
+  test('is left alone by a second import: no Helm, no hook, no write', async () => {
+    await bed.restore(team, { ...options, environment, undo });
+    const before = await everything();
+    const watched = watchHelm();
+    for (const replace of [false, true]) {
+      const rows = await bed.restore(team, { ...options, runProgram: watched.run, replace, environment, undo });
+      expect(rows).toMatchObject([{ name: 'client', outcome: 'unchanged', revision: 1, status: 'deployed' }]);
+    }
+    expect(watched.args).toEqual([]);
+    expect(await everything()).toEqual(before);
+    expect(undone).toEqual(['created /api/v1/namespaces/quiet false', 'installing quiet/client']);
+  });
+
+  test('bears the label of its environment, in every revision that Helm makes of it', async () => {
+    const namespace = await bed.target.find('/api/v1/namespaces/quiet');
+    expect(namespace?.metadata.labels).toMatchObject({ name: 'quiet', 'transship.dev/environment': 'pr-1' });
+    await bed.target.helm(`upgrade client ${app} -n quiet --set text=next`);
+    const labels = [...(await bed.target.records('quiet', 'client')).values()].map((record) => record.labels);
+    expect(labels.map((own) => own['transship.dev/environment'])).toEqual(['pr-1', 'pr-1']);
+  });
+
+  test('is no obstacle to those that an earlier import did not get to, and a plan tells them apart', async () => {
+    const explain = await explainWith();
+    const three = { only: ['client', 'web', 'gone'], map: { team: 'quiet' } };
+    const refused = await bed.plan(team, explain, three);
+    expect(refused.problems).toMatchObject([
+      { kind: 'exists', message: 'The target already has this release: quiet/client (revision 2, deployed).' },
+    ]);
+    expect(refused.releases.map(({ name, change }) => `${name} ${change}`)).toEqual([
+      'client keep',
+      'gone create',
+      'web create',
+    ]);
+
+    await bed.target.bed.kubectl(['create', 'configmap', 'web', '-n', 'quiet']);
+    const before = await everything();
+    const { releases, problems, namespaces } = await bed.plan(team, explain, { ...three, replace: true });
+    expect(await everything()).toEqual(before);
+    expect(problems).toMatchObject([{ kind: 'other', message: expect.stringContaining('ConfigMap quiet/web: label') }]);
+    expect(namespaces).toEqual([]);
+    const [client, gone, web] = releases;
+    expect(client).toMatchObject({
+      change: 'update',
+      before: { chart: 'app', chartVersion: '0.1.0', appVersion: '7', revision: 2, status: 'deployed' },
+      after: { chart: 'app', chartVersion: '0.1.0', appVersion: '7', revision: 3, status: 'deployed' },
+      values: expect.stringContaining('-text: next'),
+      objects: [
+        { kind: 'ConfigMap', name: 'client', change: 'update', diff: expect.stringContaining('-  text: next') },
+      ],
+      hooks: ['pre-upgrade ConfigMap quiet/client-hook'],
+    });
+    expect(gone).toMatchObject({ change: 'create', objects: [], hooks: [], revisions: 2 });
+    expect(web).toMatchObject({
+      change: 'create',
+      before: undefined,
+      after: { revision: 3 },
+      revisions: 3,
+      objects: [{ kind: 'ConfigMap', namespace: 'quiet', name: 'web', change: 'keep' }],
+      hooks: ['pre-install ConfigMap quiet/web-hook'],
+    });
+
+    await bed.target.bed.kubectl(['delete', 'configmap', 'web', '-n', 'quiet']);
+    undone.length = 0;
+    const rows = await bed.restore(team, { ...three, replace: true, environment, undo });
+    expect(rows.map(({ name, outcome }) => `${name} ${outcome}`).sort()).toEqual([
+      'client updated',
+      'gone created',
+      'web created',
+    ]);
+    expect(undone.toSorted()).toEqual([
+      'changing /api/v1/namespaces/quiet/secrets/sh.helm.release.v1.gone.v2',
+      'created /api/v1/namespaces/quiet/secrets/sh.helm.release.v1.gone.v1 false',
+      'created /api/v1/namespaces/quiet/secrets/sh.helm.release.v1.gone.v2 false',
+      'installing quiet/web',
+      'upgrading quiet/client 2 of 2',
+    ]);
+    const states: States = new Map();
+    const after = await bed.plan(team, explain, { ...three, replace: true, states });
+    expect(after.releases.map(({ change }) => change)).toEqual(['unchanged', 'unchanged', 'unchanged']);
+    expect([after.problems, after.releases.map(({ hooks }) => hooks)]).toEqual([[], [[], [], []]]);
+    expect([...states.keys()]).toEqual(['release quiet/client', 'release quiet/gone', 'release quiet/web']);
+  });
+
+  async function explainWith(): Promise<Explain> {
+    const preflight = { note() {}, noteRelease() {}, finish: async () => [] };
+    return { differ: await loadDiff(), preflight };
+  }
 });
 
 describe('an import that was cut short goes on when it is run again', () => {
@@ -410,7 +521,7 @@ describe('an import that was cut short goes on when it is run again', () => {
     expect((await bed.target.records('cut-last', 'web')).size).toBe(3);
     await again('cut-last');
     await expectWhole('cut-last', hook);
-    await expect(again('cut-last')).rejects.toMatchObject({ code: 'RELEASE_EXISTS' });
+    expect(await again('cut-last')).toMatchObject([{ outcome: 'unchanged', revision: 3 }]);
   });
 
   test('when Helm was killed and left the release pending', async () => {
@@ -476,7 +587,7 @@ describe('an import that was cut short goes on when it is run again', () => {
     expect(await statuses('cut-history', 'gone')).toEqual(['2 uninstalled']);
     expect(await bed.restore(team, options)).toMatchObject([{ outcome: 'created' }]);
     expect(await statuses('cut-history', 'gone')).toEqual(['1 superseded', '2 uninstalled']);
-    await expect(bed.restore(team, options)).rejects.toMatchObject({ code: 'RELEASE_EXISTS' });
+    expect(await bed.restore(team, options)).toMatchObject([{ outcome: 'unchanged', status: 'uninstalled' }]);
   });
 
   test('but not over what somebody has made of it by hand since', async () => {
@@ -624,6 +735,54 @@ test('a cancelled import ends Helm, starts nothing more, and says what became of
   expect(outcomes).toHaveLength(2);
   expect(outcomes.find((line) => line.startsWith('endless'))).toMatch(/failed/);
   expect(await statuses('cancelled', 'endless')).toEqual(['1 failed']);
+}, 60_000);
+
+test('an import that was cancelled or killed in a hook waits for that hook, and runs none twice', async () => {
+  const jobPath = (namespace: string) => `/apis/batch/v1/namespaces/${namespace}/jobs/endless-endless`;
+  const killed = await bed.restore(team, {
+    only: ['endless'],
+    map: { team: 'killed' },
+    runProgram: async (command, args, { env }) => {
+      const helm = spawn(command, args, { env, stdio: 'ignore' });
+      await waitUntilFound(jobPath('killed'));
+      helm.kill('SIGKILL');
+      await once(helm, 'close');
+      return { exitCode: 137, stdout: '', stderr: '' };
+    },
+  });
+  expect(killed).toMatchObject([{ outcome: 'failed' }]);
+  expect(await statuses('killed', 'endless')).toEqual(['1 pending-install']);
+
+  // The one above was cancelled in the same hook: Helm itself has heard of it, and called the release failed.
+  const namespaces = ['killed', 'cancelled'];
+  const uids = () =>
+    Promise.all(
+      namespaces.flatMap((namespace) => [
+        bed.target.find(jobPath(namespace)).then((job) => job?.metadata.uid),
+        configMap(namespace, 'endless-hook').then((hook) => hook?.metadata.uid),
+      ]),
+    );
+  const before = await uids();
+  expect(before).toHaveLength(new Set(before).size);
+  const reporter = keepReports();
+  const again = namespaces.map((namespace) =>
+    bed.restore(team, { only: ['endless'], map: { team: namespace }, reporter }),
+  );
+  await vi.waitUntil(() => reporter.lines.filter((line) => line.startsWith('progress: Waiting for')).length === 2);
+  const label = (host: string) =>
+    bed.target.bed.kubectl(['label', 'node', '--all', `kubernetes.io/hostname=${host}`, '--overwrite']);
+  await label('nowhere');
+  expect((await Promise.all(again)).flat()).toMatchObject([{ outcome: 'created' }, { outcome: 'created' }]);
+  await label('target-node');
+  expect(await uids()).toEqual(before);
+  expect(await statuses('killed', 'endless')).toEqual(['1 deployed']);
+  expect(await statuses('cancelled', 'endless')).toEqual(['1 deployed']);
+  expect(reporter.lines).toContain(
+    'debug: Hook Job endless-endless of killed/endless has run already: it does not run again.',
+  );
+  expect(reporter.lines).toContain(
+    'debug: Hook ConfigMap endless-hook of cancelled/endless has run already: it does not run again.',
+  );
 }, 60_000);
 
 async function waitUntilFound(path: string): Promise<void> {

@@ -7,6 +7,7 @@ import {
   helmWords,
   installArguments,
   type RunProgram,
+  uninstallArguments,
   upgradeArguments,
 } from '../../../src/releases/helm.ts';
 
@@ -106,6 +107,14 @@ describe('the arguments of helm', () => {
       ...['--hide-notes', '--no-hooks', '--server-side=false', '--reset-values', '--history-max', '0'],
     ]);
   });
+});
+
+test('helm uninstall waits until the objects are gone, and takes a release that is gone for done', () => {
+  expect(uninstallArguments(helm4, run)).toEqual([
+    ...['uninstall', 'shop', '--namespace', 'prod', '--kube-context', 'prod-admin', '--timeout', '5m0s'],
+    ...['--wait', '--ignore-not-found'],
+  ]);
+  expect(uninstallArguments(helm3, { ...run, noHooks: true })).toContain('--no-hooks');
 });
 
 describe('the environment of helm', () => {

@@ -75,6 +75,25 @@ describe('runFrozen', () => {
     expect(seen.includes('--replace')).toBe(way === 'reuse');
   });
 
+  test('leaves out hooks that have run, and has Helm label its records', async () => {
+    const hook = (name: string) => ({
+      ...{ name, kind: 'Job', path: `app/templates/${name}.yaml` },
+      manifest: `metadata: { name: ${name}, annotations: { helm.sh/hook: pre-install } }`,
+    });
+    let tar = '';
+    let words: readonly string[] = [];
+    const run: RunProgram = async (_, args) => {
+      words = args;
+      tar = gunzipSync(await readFile(args[2] ?? '')).toString();
+      return succeed;
+    };
+    const record = await recordOf({ hooks: [hook('first'), hook('second')] });
+    const options = { hooks: [hook('second')], labels: { 'transship.dev/environment': 'pr-1' } };
+    await runFrozen(contextOf(run), record, 'secret', 'install', 'x', options);
+    expect([tar.includes('templates/first.yaml'), tar.includes('templates/second.yaml')]).toEqual([false, true]);
+    expect(words.slice(words.indexOf('--labels'))).toEqual(['--labels', 'transship.dev/environment=pr-1']);
+  });
+
   test('keeps the manifest of a large record out of what Helm will store of the chart', async () => {
     let tar = '';
     const run: RunProgram = async (_, args) => {

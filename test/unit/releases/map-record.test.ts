@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { quoteLikeGo } from '../../../src/releases/json-splice.ts';
 import { createRecordMapper, mapRecord } from '../../../src/releases/map-record.ts';
 import type { ReleaseRecord } from '../../../src/releases/record.ts';
-import { namespaceMapOf } from '../../../src/transforms/namespace-map.ts';
+import { describeNamespaceWarning, namespaceMapOf } from '../../../src/transforms/namespace-map.ts';
+import type { Transforms } from '../../../src/transforms/transforms.ts';
+import { transformsOf, transformsOfFile } from '../transforms/transform-objects.ts';
 
 const MAP = namespaceMapOf({ stage: 'prod' });
 
@@ -105,5 +107,91 @@ describe('mapRecord', () => {
     const { after, warnings } = mapOne(record({ manifest: `${broken}---\n${document('a')}` }));
     expect(JSON.parse(after.json).manifest).toBe(`${broken}---\n${document('a').replace('stage', 'prod')}`);
     expect(warnings.flatMap(([, list]) => list.map(({ unreadable }) => unreadable !== undefined))).toEqual([true]);
+  });
+});
+
+describe('mapRecord with transforms', () => {
+  const transformed = (before: ReleaseRecord, transforms: Transforms, mapper = mapperOf(transforms)) =>
+    mapRecord(before, mapper);
+  const mapperOf = (transforms: Transforms) => createRecordMapper(transforms.namespaces, undefined, transforms);
+
+  it('changes the documents of the manifest and the hooks, and keeps every other byte of the JSON', async () => {
+    const transforms = await transformsOf({ replaceText: { 'stage.example': 'prod.example' } });
+    const host = 'data:\n  host: stage.example # of the shop\n';
+    const manifest = `---\n# Source: web/a.yaml\n# why\n${document('a', host)}--- \n\n# Source: web/b.yaml\n${document('b')}`;
+    const before = record({
+      manifest,
+      hook: `# Source: web/h.yaml\n${document('h', host)}`,
+      config: '{"host":"stage.example"}',
+    });
+    const after = transformed(before, transforms);
+    expect(after.json).toBe(before.json.replaceAll('host: stage.example', 'host: prod.example'));
+    expect({ ...after, json: '' }).toEqual({ ...before, json: '' });
+  });
+
+  it('changes objects first and maps their namespaces then', async () => {
+    const transforms = await transformsOf({
+      namespaceMap: { stage: 'prod' },
+      file: {
+        path: 't',
+        text: 'version: 1\ntransforms:\n- select: { namespaces: [stage] }\n  annotations: { set: { seen: "yes" } }\n',
+      },
+    });
+    const after = transformed(record({ manifest: document('a') }), transforms);
+    expect(JSON.parse(after.json).manifest).toBe(
+      document('a', '  annotations:\n    seen: "yes"\n').replace('namespace: stage', 'namespace: prod'),
+    );
+    expect(transforms.unused()).toEqual([]);
+  });
+
+  it('takes every document of a hook that has several', async () => {
+    const transforms = await transformsOfFile('  - labels: { set: { team: shop } }\n');
+    const after = transformed(record({ hook: `${document('a')}---\n${document('b')}` }), transforms);
+    const labelled = (name: string) => document(name, '  labels:\n    team: shop\n');
+    expect(JSON.parse(after.json).hooks[0].manifest).toBe(`${labelled('a')}---\n${labelled('b')}`);
+  });
+
+  it('leaves a record alone in which nothing changes', async () => {
+    const transforms = await transformsOf({ replaceText: { 'nowhere.example': 'x' } });
+    const before = record({ manifest: document('a') });
+    expect(transformed(before, transforms)).toBe(before);
+  });
+
+  it('changes every revision, and a document that several have the same way', async () => {
+    const transforms = await transformsOfFile('  - labels: { set: { team: shop } }\n');
+    const mapper = mapperOf(transforms);
+    const manifests = [1, 2].map(
+      (revision) => JSON.parse(mapRecord(record({ manifest: document('a'), revision }), mapper).json).manifest,
+    );
+    expect(manifests).toEqual(Array(2).fill(document('a', '  labels:\n    team: shop\n')));
+  });
+
+  it('names the revision in which a transform can not be applied', async () => {
+    const transforms = await transformsOfFile('  - jsonPatch: [{ op: remove, path: /data/secret }]\n');
+    expect(() => transformed(record({ manifest: document('a'), revision: 3 }), transforms)).toThrow(
+      expect.objectContaining({
+        code: 'INPUT',
+        message:
+          "Revision 3 of release stage/web: transforms[0] (transforms.yaml:3:5) can't be applied to ConfigMap stage/a: " +
+          'operation 1 (remove /data/secret) finds nothing at /data/secret.',
+      }),
+    );
+  });
+
+  it('warns of a document that no parser reads, and changes the others', async () => {
+    const transforms = await transformsOfFile('  - labels: { set: { team: shop } }\n');
+    const broken = 'kind: X\nmetadata: { namespace: stage\n';
+    const mapper = mapperOf(transforms);
+    const after = transformed(record({ manifest: `${broken}---\n${document('a')}` }), transforms, mapper);
+    expect(JSON.parse(after.json).manifest).toBe(`${broken}---\n${document('a', '  labels:\n    team: shop\n')}`);
+    expect([...mapper.warnings].flatMap(([, list]) => list.map(describeNamespaceWarning))).toEqual([
+      expect.stringMatching(/^X was not transformed and stayed as it is, for it can't be read as YAML: /),
+    ]);
+  });
+
+  it('counts a namespace as met that only a record is in', async () => {
+    const transforms = await transformsOf({ namespaceMap: { stage: 'prod', other: 'x' } });
+    transformed(record(), transforms);
+    expect(transforms.unused()).toEqual(['namespace-map: namespace other']);
   });
 });

@@ -8,6 +8,7 @@ import {
   readRecordAt,
 } from '../../../src/releases/put-records.ts';
 import { decodeRecord, type ReleaseRecord, recordToObject } from '../../../src/releases/record.ts';
+import type { UndoLog } from '../../../src/undo.ts';
 import { makeObject, type RecordSpec } from './make-record.ts';
 import { type MemoryCluster, memoryCluster, reset } from './memory-cluster.ts';
 
@@ -175,6 +176,49 @@ describe('createRecord', () => {
   });
 });
 
+describe('what is told so that it can be taken back', () => {
+  const keep = () => {
+    const told: string[] = [];
+    const undo: UndoLog = {
+      created: async (path, { metadata }) => void told.push(`created ${path} ${metadata.name}`),
+      changing: async (path, before) => void told.push(`changing ${path} ${(await decodeRecord(before)).json.length}`),
+      installing: () => Promise.reject(new Error('Nothing is installed.')),
+      upgrading: () => Promise.reject(new Error('Nothing is upgraded.')),
+    };
+    return { told, undo };
+  };
+
+  test('is each record that is created, and each as it was before it is changed or removed', async () => {
+    const cluster = memoryCluster();
+    await frozenAt(cluster, 1, 4);
+    const before = (await decodeRecord(cluster.objects.get(pathOf(1)) ?? makeObject())).json.length;
+    const { told, undo } = keep();
+    await putRecords(cluster, PLACE, originals(1, 2), load, { present: new Set([1, 4]), last: 4, undo });
+    expect(told.toSorted()).toEqual([
+      `changing ${pathOf(1)} ${before}`,
+      `changing ${pathOf(4)} ${before}`,
+      `created ${pathOf(2)} sh.helm.release.v1.web.v2`,
+    ]);
+  });
+
+  test('is also what was created in a try whose answer was lost, but not what another has created', async () => {
+    const lossy = memoryCluster(({ method }) => (method === 'POST' ? { after: reset } : undefined));
+    const first = keep();
+    await createRecord(lossy, await record(), undefined, first.undo);
+    expect(first.told).toEqual([`created ${pathOf(1)} sh.helm.release.v1.web.v1`]);
+
+    const path = '/api/v1/namespaces/shop';
+    const busy = memoryCluster(({ method }) => {
+      if (method === 'POST')
+        busy.objects.set(path, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
+      return undefined;
+    });
+    const second = keep();
+    await ensureNamespace(busy, 'shop', undefined, { undo: second.undo });
+    expect(second.told).toEqual([]);
+  });
+});
+
 describe('readFrozenRecord', () => {
   test('reads the newest one of the mark, however new others are', async () => {
     const cluster = memoryCluster();
@@ -215,6 +259,20 @@ describe('ensureNamespace', () => {
     const cluster = memoryCluster();
     await ensureNamespace(cluster, 'shop');
     expect(cluster.objects.get(path)?.metadata.labels).toEqual({ name: 'shop' });
+  });
+
+  test('gives it the label of the environment it is made for, and says that it was made', async () => {
+    const cluster = memoryCluster();
+    const created: string[] = [];
+    const fail = () => Promise.reject(new Error('It is only created.'));
+    const undo = {
+      created: async (where: string) => void created.push(where),
+      ...{ changing: fail, installing: fail, upgrading: fail },
+    };
+    await ensureNamespace(cluster, 'shop', undefined, { environment: { name: 'pr-1' }, undo });
+    const labels = cluster.objects.get(path)?.metadata.labels;
+    expect(labels).toEqual({ name: 'shop', 'transship.dev/environment': 'pr-1' });
+    expect(created).toEqual([path]);
   });
 
   test('writes nothing where it exists', async () => {

@@ -32,6 +32,13 @@ describe('a record in an archive', () => {
     );
   });
 
+  test('leaves behind which environment it was brought for, and no other label', async () => {
+    const record = await makeRecord();
+    const labels = { ...record.labels, 'transship.dev/environment': 'pr-1' };
+    const read = await entryToRecord(toEntry({ ...record, labels }));
+    expect(read.labels).toEqual(record.labels);
+  });
+
   test('is JSON to any reader', async () => {
     const parsed = JSON.parse(await textOf());
     expect([parsed.record.labels.team, parsed.release.info.notes]).toEqual(['a', '<}\n é \u2028']);

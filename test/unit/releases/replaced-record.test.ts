@@ -53,6 +53,13 @@ describe('replacedRecord', () => {
     });
   });
 
+  test('says so of a hook, too, that ran before Helm was killed', async () => {
+    const written = await record({ revision: 8 }, { hooks: [hook('b', 'now')] });
+    const original = await record({ revision: 3 }, { hooks: [hook('a', 'then'), hook('b')] });
+    const replaced = replacedRecord(written, original, 'x', [hook('a', 'before')]);
+    expect(JSON.parse(replaced.json).hooks).toEqual([hook('a', 'before'), hook('b', 'now')]);
+  });
+
   test('says of each hook when it ran here, and keeps what did not run', async () => {
     const written = await record({ revision: 8 }, { hooks: [hook('b', 'now'), hook('a', 'now')] });
     const original = await record({ revision: 3 }, { hooks: [hook('a', 'then'), hook('b'), hook('c', 'then')] });

@@ -27,7 +27,7 @@ describe('findTargetReleases', () => {
       { namespace: 'elsewhere' },
     ]);
     const found = await findTargetReleases(cluster, [web, { namespace: 'empty', name: 'web' }]);
-    const rest = { frozen: undefined, isOurs: false };
+    const rest = { frozen: undefined, isOurs: false, environment: undefined, digest: expect.any(String) };
     expect(found).toEqual([
       { ...web, driver: 'configmap', revisions: [{ revision: 1, status: 'uninstalled', ...rest }] },
       {
@@ -67,11 +67,34 @@ describe('findTargetReleases', () => {
     second.metadata.annotations = annotations;
     third.metadata.managedFields = [{ manager: 'transship' }, { manager: 'helm' }];
     const [release] = await findTargetReleases(cluster, [web]);
-    expect(release?.revisions).toEqual([
+    expect(release?.revisions).toMatchObject([
       { revision: 1, status: 'deployed', frozen: 'install:abc', isOurs: false },
       { revision: 2, status: 'deployed', frozen: 'install:abc', isOurs: false },
       { revision: 3, status: 'deployed', frozen: undefined, isOurs: true },
     ]);
+  });
+
+  test('tells what is in a record, even in one that cannot be read, and for which environment it was brought', async () => {
+    const labels = { 'transship.dev/environment': 'pr-1' };
+    const digests = async (specs: RecordSpec[]) => {
+      const [release] = await findTargetReleases(clusterOf(specs), [web]);
+      expect(release?.revisions.map(({ environment }) => environment)).toContain('pr-1');
+      return release?.revisions.map(({ digest }) => digest);
+    };
+    const before = await digests([{ labels }, { revision: 2, json: 'broken' }]);
+    expect(
+      await digests([
+        { labels, plain: true },
+        { revision: 2, json: 'broken' },
+      ]),
+    ).toEqual(before);
+    expect(
+      await digests([
+        { labels, manifest: 'x' },
+        { revision: 2, json: 'other' },
+      ]),
+    ).not.toEqual(expect.arrayContaining([before?.[0]]));
+    expect(await digests([{ labels }, { revision: 2, json: 'other' }])).not.toEqual(before);
   });
 
   test('a record that cannot be read is a release that exists', async () => {
@@ -81,7 +104,7 @@ describe('findTargetReleases', () => {
 });
 
 describe('chooseExisting', () => {
-  const revision = { revision: 1, status: 'deployed', frozen: undefined, isOurs: false };
+  const revision = { revision: 1, status: 'deployed', frozen: undefined, isOurs: false, digest: 'x' };
   const inSecrets = { ...web, driver: 'secret', revisions: [revision] } as const;
   const inConfigMaps = { ...web, driver: 'configmap', revisions: [revision] } as const;
   const leftBehind = { ...inConfigMaps, revisions: [{ ...revision, frozen: 'install:abc' }] };
