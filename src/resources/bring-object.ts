@@ -37,6 +37,7 @@ export function createBringer(work: ImportWork, options: BringOptions): BringObj
     const { object, key, standing, recreate } = one;
     const path = collectionPath(kind, file.namespace);
     const status = takeStatus(object);
+    const lostOwners = links.lost(object);
     const references = links.begin(object);
     try {
       const written = await write({
@@ -46,8 +47,9 @@ export function createBringer(work: ImportWork, options: BringOptions): BringObj
         recreate,
         ownsOthers: work.owners.has(key),
         mayAppear: appearsByItself(object) || references.some(({ controller }) => controller === true),
+        lostOwners,
       });
-      links.learn(key, written.live, recreate);
+      links.learn(key, recreate, written);
       if (status !== undefined) await writeStatus(kind, pathOf({ path, object }), status, written.live);
       await links.end({ kind, ...file }, object, references, written);
       return written.outcome;

@@ -1,11 +1,17 @@
-import { applyObject, collectionPath, FIELD_MANAGER, getObject, replaceObject } from '../cluster/apply.ts';
+import { applyObject, FIELD_MANAGER, getObject, replaceObject } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
-import type { Discovery, ResourceKind } from '../cluster/discovery.ts';
+import type { Discovery } from '../cluster/discovery.ts';
+import { ENVIRONMENT_LABEL, withEnvironment } from '../environment/environment.ts';
 import { cloneJson } from '../json.ts';
-import { isMap, mapsIn } from '../values.ts';
+import type { Differ } from '../plan/diff.ts';
+import type { FieldConflict } from '../plan/plan.ts';
+import { refusedFields } from './causes.ts';
 import { differingPaths, fingerprint } from './equality.ts';
 import type { KnownKinds } from './known-kinds.ts';
 import type { LiveMark } from './live.ts';
+import { conflictsIn, diffOf } from './plan-difference.ts';
+import { type Refused, readRefused } from './plan-refusal.ts';
+import { bodyOf, readUnfit, tryAnew } from './probe.ts';
 import type { StripContext } from './rules.ts';
 import { stripObject } from './strip.ts';
 import { isEnding } from './target-namespaces.ts';
@@ -28,7 +34,17 @@ export type Comparison =
       readonly refused: boolean;
       /** Of a refused one: why it could not be created anew either. Looked at only when asked for. */
       readonly unfit?: string | undefined;
+      readonly shown?: Shown | undefined;
     };
+
+/** What a plan shows of an object that differs. */
+export interface Shown {
+  /** From what the target has to what it would have, secrets redacted. */
+  readonly diff: string;
+  readonly conflicts: readonly FieldConflict[];
+  /** Why the server will not have it, where that is not for immutable fields. */
+  readonly refusal?: Refused | undefined;
+}
 
 export interface CompareContext {
   readonly cluster: Cluster;
@@ -37,6 +53,8 @@ export interface CompareContext {
   readonly strip: StripContext;
   /** Whether to find out if what can't be changed could be created. */
   readonly probes: boolean;
+  /** Only for a plan: what differs is shown. */
+  readonly differ?: Differ | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,111 +80,76 @@ export async function compareObject(
   const live = await getObject(cluster, discovery, wanted, signal);
   if (live === undefined || isEnding(live)) return { is: 'new' };
   const body = bodyOf(wanted);
-  const told = () => differingPaths(stripObject(cloneJson(live), strip), body, FIELDS_TOLD);
+  // The label of the environment it was made for stays; an apply without it would take it away.
+  const sent = withEnvironment(body, live.metadata.labels?.[ENVIRONMENT_LABEL]);
   try {
-    const applied = await applyObject(cluster, discovery, body, { dryRun: true, force: true, signal });
+    const { applied, conflicts } = await tryApply(context, sent);
     const fields = differingPaths(live, applied, FIELDS_TOLD);
-    if (fields.length > 0) return { is: 'different', fields, refused: false };
-    const left = withoutUnwanted(live, body, FIELD_MANAGER);
+    if (fields.length > 0) {
+      return { is: 'different', fields, refused: false, shown: show(context, live, applied, conflicts) };
+    }
+    const left = withoutUnwanted(live, sent, FIELD_MANAGER);
     if (left === undefined) return { is: 'equal', missingOwners };
-    const pruned = differingPaths(
-      live,
-      await replaceObject(cluster, discovery, left, { dryRun: true, signal }),
-      FIELDS_TOLD,
-    );
-    return pruned.length === 0 ? { is: 'equal', missingOwners } : { is: 'different', fields: pruned, refused: false };
+    const pruned = await replaceObject(cluster, discovery, left, { dryRun: true, signal });
+    const dropped = differingPaths(live, pruned, FIELDS_TOLD);
+    if (dropped.length === 0) return { is: 'equal', missingOwners };
+    return { is: 'different', fields: dropped, refused: false, shown: show(context, live, pruned) };
   } catch (error) {
     if (!(error instanceof ClusterError) || error.status < 400) throw error;
     if (error.status === 404) return { is: 'new' };
+    const told = () => differingPaths(stripObject(cloneJson(live), strip), body, FIELDS_TOLD);
     // A webhook that can't be asked, or a right that is missing: it may yet go well when it comes to it.
-    if (error.status !== 422) return { is: 'different', fields: told(), refused: false };
-    const unfit = context.probes ? await findUnfit(context, body) : undefined;
+    if (error.status !== 422) {
+      const fields = told();
+      const shown = show(context, live, undefined, [], { wanted: body, refusal: readRefused(error, wanted) });
+      return { is: 'different', fields, refused: false, shown };
+    }
     const named = refusedFields(error).slice(0, FIELDS_TOLD);
-    return { is: 'different', fields: named.length > 0 ? named : told(), refused: true, unfit };
+    const fields = named.length > 0 ? named : told();
+    return { is: 'different', fields, refused: true, ...(await lookAnew(context, live, body)) };
   }
 }
 
-/** What is sent: owner references need uids, which only the import knows, and status has a way of its own. */
-function bodyOf({ status: _status, metadata, ...rest }: KubeObject): KubeObject {
-  const { ownerReferences: _ownerReferences, ...kept } = metadata;
-  return { ...rest, metadata: kept };
-}
-
-/** A name that is free for sure, so that only what is wrong with an object itself is refused. */
-const PROBE_NAME = 'transship-dry-run';
-
-/** Whether the server would create such an object: to delete one that it then refuses would be a loss. */
-async function findUnfit(
-  { cluster, discovery, signal }: CompareContext,
+/** What a server-side apply would make of the object; for a plan also from whom it would take fields. */
+async function tryApply(
+  { cluster, discovery, differ, signal }: CompareContext,
   object: KubeObject,
-): Promise<string | undefined> {
-  const kind = discovery.findKind(object.apiVersion, object.kind);
-  if (kind === undefined) return undefined;
-  const error = await probe(cluster, kind, object, object.metadata.namespace, {}, signal);
-  if (error?.status !== 422) return undefined;
-  // The existing object holds its own name, ports and addresses; they are free once it is gone.
-  const own = causesOf(error).filter(
-    ({ field, message }) => field !== 'metadata.name' && field !== 'name' && !message.includes('already allocated'),
-  );
-  if (own.length === 0 && causesOf(error).length > 0) return undefined;
-  return own.length === 0 ? error.message : own.map(({ field }) => field).join(', ');
-}
-
-/**
- * Which fields of an object its kind does not know in the version it is rewritten to; undefined when it knows all.
- *
- * @param namespace - one that exists, which need not be the object's
- */
-export async function findMisfit(
-  { cluster, signal }: CompareContext,
-  kind: ResourceKind,
-  object: KubeObject,
-  namespace: string | undefined,
-): Promise<string | undefined> {
-  const error = await probe(cluster, kind, bodyOf(object), namespace, { fieldValidation: 'Strict' }, signal);
-  if (error?.status !== 400) return undefined;
-  const [, fields] = /strict decoding error: (.*)$/s.exec(messageIn(error)) ?? [];
-  return fields;
-}
-
-async function probe(
-  cluster: Cluster,
-  kind: ResourceKind,
-  object: KubeObject,
-  namespace: string | undefined,
-  query: Record<string, string>,
-  signal: AbortSignal | undefined,
-): Promise<ClusterError | undefined> {
-  const metadata = { ...object.metadata, name: PROBE_NAME, ...(namespace === undefined ? {} : { namespace }) };
+): Promise<{ applied: KubeObject; conflicts: FieldConflict[] }> {
+  const apply = (force: boolean) => applyObject(cluster, discovery, object, { dryRun: true, force, signal });
+  if (differ === undefined) return { applied: await apply(true), conflicts: [] };
   try {
-    await cluster.json({
-      method: 'POST',
-      path: collectionPath(kind, namespace),
-      query: { fieldManager: FIELD_MANAGER, dryRun: 'All', ...query },
-      body: { ...object, metadata },
-      signal,
-    });
-    return undefined;
+    return { applied: await apply(false), conflicts: [] };
   } catch (error) {
-    if (error instanceof ClusterError && error.status >= 400) return error;
-    throw error;
+    const conflicts = conflictsIn(error);
+    if (conflicts === undefined) throw error;
+    return { applied: await apply(true), conflicts };
   }
 }
 
-function refusedFields(error: ClusterError): string[] {
-  return [...new Set(causesOf(error).map(({ field }) => field))].filter((field) => field !== '');
+/** Of an object that can't be changed: whether it could be created, and what it would be then. */
+async function lookAnew(
+  context: CompareContext,
+  live: KubeObject,
+  wanted: KubeObject,
+): Promise<{ unfit: string | undefined; shown: Shown | undefined }> {
+  const { cluster, discovery, probes, differ, signal } = context;
+  const kind = discovery.findKind(wanted.apiVersion, wanted.kind);
+  if (kind === undefined || (!probes && differ === undefined)) return { unfit: undefined, shown: undefined };
+  const tried = await tryAnew({ cluster, kind, object: wanted, signal });
+  const made = 'made' in tried ? tried.made : undefined;
+  return { unfit: probes ? readUnfit(tried, wanted) : undefined, shown: show(context, live, made, [], { wanted }) };
 }
 
-/** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
-function causesOf({ answer }: ClusterError): { field: string; message: string }[] {
-  const causes = isMap(answer) && isMap(answer.details) ? mapsIn(answer.details.causes) : [];
-  return causes.map(({ field, message }) => ({ field: textOf(field), message: textOf(message) }));
-}
-
-function messageIn({ answer, message }: ClusterError): string {
-  return isMap(answer) && typeof answer.message === 'string' ? answer.message : message;
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+/** @param after - as the server would have it; undefined where it does not say, and what is wanted has to do */
+function show(
+  { differ, strip }: CompareContext,
+  live: KubeObject,
+  after: KubeObject | undefined,
+  conflicts: readonly FieldConflict[] = [],
+  { wanted, refusal }: { readonly wanted?: KubeObject; readonly refusal?: Refused | undefined } = {},
+): Shown | undefined {
+  if (differ === undefined) return undefined;
+  const stripped = (object: KubeObject) => stripObject(cloneJson(object), strip);
+  const result = after === undefined ? wanted : stripped(after);
+  return { diff: result === undefined ? '' : diffOf(differ, stripped(live), result), conflicts, refusal };
 }

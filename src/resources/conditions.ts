@@ -1,4 +1,5 @@
 import type { KubeObject, OwnerReference } from '../cluster/cluster.ts';
+import { ENVIRONMENT_LABEL } from '../environment/environment.ts';
 import { isMap, mapsIn } from '../values.ts';
 import { groupOf } from './resource.ts';
 
@@ -93,6 +94,11 @@ export function isHelmRecord(object: KubeObject): boolean {
   return object.kind === 'Secret'
     ? object.type === 'helm.sh/release.v1'
     : label(object, 'owner') === 'helm' && isMap(object.data) && typeof object.data.release === 'string';
+}
+
+/** An import left the ConfigMap to tell what environment it was for. */
+export function isEnvironmentMarker(map: KubeObject): boolean {
+  return map.metadata.name.startsWith('transship-environment-') && label(map, ENVIRONMENT_LABEL) !== undefined;
 }
 
 export const TOKEN_TYPE = 'kubernetes.io/service-account-token';

@@ -25,8 +25,8 @@ export function reportScans(scans: readonly Scan[], reporter: Reporter): void {
   }
 }
 
-/** Says what is left as it is at the target, and which patterns have left out nothing. */
-export function reportDecisions({ by }: Decisions, filter: ResourceFilter, reporter: Reporter): void {
+/** Says what is left as it is at the target. */
+export function reportDecisions({ by }: Decisions, reporter: Reporter): void {
   const namesOf = (verdict: 'kept' | 'left') => (by.get(verdict) ?? []).map(({ id }) => nameObject(id));
   const kept = namesOf('kept');
   if (kept.length > 0) {
@@ -41,6 +41,10 @@ export function reportDecisions({ by }: Decisions, filter: ResourceFilter, repor
       `These exist at the target, differ, and are left as they are; replace would change them:${list(left)}`,
     );
   }
+}
+
+/** Says which patterns have left out nothing. */
+export function reportUnused(filter: ResourceFilter, reporter: Reporter): void {
   for (const pattern of filter.unused()) {
     reporter.warn(`exclude has "${pattern}", which matches no object.`, 'Nothing excluded');
   }

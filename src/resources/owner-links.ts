@@ -4,13 +4,14 @@ import type { Discovery } from '../cluster/discovery.ts';
 import { findObject } from '../cluster/find.ts';
 import { TransshipError } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
+import type { UndoLog } from '../undo.ts';
 import { type LinkOptions, linkOwners } from './owner-references.ts';
 import { forEachAtOnce } from './pool.ts';
 import { groupOf, idOf, keyOf, nameObject } from './resource.ts';
 import type { ImportWork, WorkFile } from './work.ts';
-import { pathOf, type Written } from './write-object.ts';
+import { pathOf, type Written, withOwners } from './write-object.ts';
 
-export interface OwnerLinksOptions extends LinkOptions {
+export interface OwnerLinksOptions extends Omit<LinkOptions, 'changing'> {
   readonly discovery: Discovery;
   readonly reporter: Reporter;
   readonly concurrency: number;
@@ -18,6 +19,7 @@ export interface OwnerLinksOptions extends LinkOptions {
   stopped(): string | undefined;
   /** Told of each object that was written, but could not be given its owners. */
   onFailure(file: WorkFile, object: string, outcome: Written['outcome'], error: unknown): void;
+  readonly undo?: UndoLog | undefined;
 }
 
 /** Gives objects their owners, which go by uid: what is created before its owner is linked once that is there. */
@@ -29,7 +31,9 @@ export interface OwnerLinks {
   /** Notes a file that has an object with owners which was left as it is. */
   leave(file: WorkFile): void;
   /** Notes an owner that was written. */
-  learn(key: string, live: KubeObject, isRecreated: boolean): void;
+  learn(key: string, isRecreated: boolean, written: Written): void;
+  /** Those owners that an object had until they were created anew, with the uids they had. */
+  lost(object: KubeObject): readonly OwnerReference[];
   /** Links what waited for owners that are there now. */
   settle(): Promise<void>;
   /** Links all that is left. What has an owner that is not at the target is counted in one warning. */
@@ -44,6 +48,8 @@ interface Waiting {
   readonly namespace: string | undefined;
   readonly references: readonly OwnerReference[];
   readonly outcome: Written['outcome'];
+  /** Created by this import: to take it back, nobody has to know who owned it. */
+  readonly isNew: boolean;
 }
 
 /** What can be said of an object's owners. */
@@ -58,10 +64,11 @@ const NAMES_TOLD = 10;
 
 /** Makes the memory for owners of one import: uids of owners, and what waits for one. */
 export function createOwnerLinks(work: ImportWork, options: OwnerLinksOptions): OwnerLinks {
-  const { cluster, discovery, outage, reporter, concurrency, signal, stopped, onFailure } = options;
+  const { cluster, discovery, outage, reporter, concurrency, signal, stopped, onFailure, undo } = options;
   const uids = new Map<string, string>();
   const notThere = new Set<string>();
-  const recreated = new Set<string>();
+  /** And the uids they had, where something was there. */
+  const recreated = new Map<string, string | undefined>();
   const left = new Set<WorkFile>();
   const kinds = new Map(work.files.map(({ kind }) => [`${kind.apiVersion}/${kind.kind}`, kind]));
   const dropped: string[] = [];
@@ -105,14 +112,37 @@ export function createOwnerLinks(work: ImportWork, options: OwnerLinksOptions): 
     else uids.set(key, uid);
   }
 
-  async function linkWaiting({ file, path, object, namespace, references, outcome }: Waiting): Promise<void> {
+  /** @param lost - owners that it had, which are no more */
+  function link(
+    path: string,
+    known: readonly OwnerReference[],
+    { isNew, live, lost = [] }: { isNew: boolean; live?: KubeObject; lost?: readonly OwnerReference[] },
+  ): Promise<void> {
+    const changing =
+      undo === undefined || isNew
+        ? undefined
+        : (at: string, before: KubeObject) => undo.changing(at, withOwners(before, lost));
+    return linkOwners({ cluster, outage, signal, changing }, path, known, live);
+  }
+
+  function lostOf(references: readonly OwnerReference[], namespace: string | undefined): OwnerReference[] {
+    return references.flatMap((owner) => {
+      const uid = recreated.get(keyFor(owner, namespace) ?? '');
+      return uid === undefined ? [] : [{ ...owner, uid }];
+    });
+  }
+
+  async function linkWaiting(
+    { file, path, object, namespace, references, outcome, isNew }: Waiting,
+    lost: readonly OwnerReference[] = [],
+  ): Promise<void> {
     try {
       const obstacle = stopped();
       if (obstacle !== undefined) throw new TransshipError('CANCELLED', obstacle);
       for (const { key, reference } of sort(references, namespace).missing) await lookUp(key, reference, namespace);
       const { known, absent } = sort(references, namespace);
       noteDropped(object, absent);
-      if (known.length > 0) await linkOwners(options, path, known);
+      if (known.length > 0) await link(path, known, { isNew, lost });
     } catch (error) {
       onFailure(file, object, outcome, error);
     }
@@ -126,7 +156,16 @@ export function createOwnerLinks(work: ImportWork, options: OwnerLinksOptions): 
       if (lost.length === 0) continue;
       const path = pathOf({ path: collectionPath(file.kind, file.namespace), object });
       const name = nameObject(idOf(object));
-      await linkWaiting({ file, path, object: name, namespace, references: lost, outcome: 'unchanged' });
+      const left = {
+        file,
+        path,
+        object: name,
+        namespace,
+        references: lost,
+        outcome: 'unchanged',
+        isNew: false,
+      } as const;
+      await linkWaiting(left, lostOf(lost, namespace));
     }
   }
 
@@ -146,29 +185,32 @@ export function createOwnerLinks(work: ImportWork, options: OwnerLinksOptions): 
       const { known, missing, absent } = sort(references, namespace);
       const sent = object.metadata.ownerReferences?.length ?? 0;
       if (missing.length > 0) {
-        waiting.push({ file, path, object: nameObject(idOf(object)), namespace, references, outcome });
+        waiting.push({ file, path, object: nameObject(idOf(object)), namespace, references, outcome, isNew });
         return;
       }
       noteDropped(nameObject(idOf(object)), absent);
-      if (!isNew || known.length > sent) await linkOwners(options, path, known, live);
+      if (!isNew || known.length > sent) await link(path, known, { isNew, live });
     },
     leave: (file) => void left.add(file),
-    learn(key, live, isRecreated) {
+    learn(key, isRecreated, { live, replaced }) {
       if (live.metadata.uid === undefined || !work.owners.has(key)) return;
       uids.set(key, live.metadata.uid);
-      if (isRecreated) recreated.add(key);
+      if (isRecreated) recreated.set(key, replaced);
+    },
+    lost({ metadata: { ownerReferences = [], namespace } }) {
+      return recreated.size === 0 ? [] : lostOf(ownerReferences, namespace);
     },
     async settle() {
       const isReady = ({ references, namespace }: Waiting) => sort(references, namespace).missing.length === 0;
       const ready = waiting.filter(isReady);
       if (ready.length === 0) return;
       waiting = waiting.filter((one) => !isReady(one));
-      await forEachAtOnce(ready, concurrency, linkWaiting);
+      await forEachAtOnce(ready, concurrency, (one) => linkWaiting(one));
     },
     async finish() {
       const rest = waiting;
       waiting = [];
-      await forEachAtOnce(rest, concurrency, linkWaiting);
+      await forEachAtOnce(rest, concurrency, (one) => linkWaiting(one));
       if (recreated.size > 0 && stopped() === undefined) for (const file of left) await linkLeft(file);
       if (droppedCount === 0) return;
       const more = droppedCount > dropped.length ? `, and ${droppedCount - dropped.length} more` : '';

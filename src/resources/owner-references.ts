@@ -9,6 +9,8 @@ export interface LinkOptions {
   readonly cluster: Cluster;
   readonly outage: Outage;
   readonly signal?: AbortSignal | undefined;
+  /** Told of the object before it is changed. */
+  readonly changing?: ((path: string, before: KubeObject) => Promise<void>) | undefined;
 }
 
 const TRIES = 5;
@@ -23,7 +25,7 @@ const TRIES = 5;
  * @throws ClusterError
  */
 export async function linkOwners(
-  { cluster, outage, signal }: LinkOptions,
+  { cluster, outage, signal, changing }: LinkOptions,
   path: string,
   owners: readonly OwnerReference[],
   live?: KubeObject,
@@ -34,6 +36,7 @@ export async function linkOwners(
     const ownerReferences = current && merge(current.metadata.ownerReferences ?? [], owners);
     if (current === undefined || ownerReferences === undefined) return;
     const { resourceVersion } = current.metadata;
+    await changing?.(path, current);
     try {
       await cluster.json({
         method: 'PATCH',

@@ -1,9 +1,11 @@
 import { collectionPath } from '../cluster/apply.ts';
-import { type Cluster, ClusterError } from '../cluster/cluster.ts';
+import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../cluster/discovery.ts';
 import { findObject } from '../cluster/find.ts';
+import type { States } from '../plan/states.ts';
 import { forEachOf } from '../streams.ts';
 import { kindKey } from './known-kinds.ts';
+import { bindPresence } from './plan-states.ts';
 import { groupOf, idOf, keyOf } from './resource.ts';
 import type { Owner, Scan, ScannedGroup } from './scan.ts';
 import type { HasNamespace } from './target-namespaces.ts';
@@ -15,6 +17,7 @@ export interface OwnerContext {
   readonly read: ReadWanted;
   readonly hasNamespace: HasNamespace;
   readonly concurrency: number;
+  readonly states?: States | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,20 +46,27 @@ export async function findOwners(
 /** One that may not be read counts as absent: its uid could not be had. */
 async function findLiveOwners(
   owners: ReadonlyMap<string, Owner>,
-  { cluster, discovery, hasNamespace, concurrency, signal }: OwnerContext,
+  { cluster, discovery, hasNamespace, concurrency, states, signal }: OwnerContext,
 ): Promise<Set<string>> {
   const found = new Set<string>();
   await forEachOf(owners, concurrency, async ([key, { apiVersion, kind, namespace, name }]) => {
     const served = serving(discovery, apiVersion, kind);
-    if (served === undefined || (namespace !== undefined && !(await hasNamespace(namespace)))) return;
-    const path = `${collectionPath(served, namespace)}/${encodeURIComponent(name)}`;
-    try {
-      if ((await findObject(cluster, path, signal)) !== undefined) found.add(key);
-    } catch (error) {
-      if (!(error instanceof ClusterError && error.status === 403)) throw error;
-    }
+    const isThere = served !== undefined && (namespace === undefined || (await hasNamespace(namespace)));
+    const path = served && `${collectionPath(served, namespace)}/${encodeURIComponent(name)}`;
+    const live = isThere && path !== undefined ? await findReadable(cluster, path, signal) : undefined;
+    bindPresence(states, key, live?.metadata.uid ?? live !== undefined);
+    if (live !== undefined) found.add(key);
   });
   return found;
+}
+
+async function findReadable(cluster: Cluster, path: string, signal?: AbortSignal): Promise<KubeObject | undefined> {
+  try {
+    return await findObject(cluster, path, signal);
+  } catch (error) {
+    if (error instanceof ClusterError && error.status === 403) return undefined;
+    throw error;
+  }
 }
 
 function serving({ findKind, kinds }: Discovery, apiVersion: string, kind: string): ResourceKind | undefined {

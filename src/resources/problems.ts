@@ -1,11 +1,69 @@
 import type { Discovery } from '../cluster/discovery.ts';
 import { isBuiltInGroup } from '../crds/built-in-groups.ts';
 import { TransshipError } from '../errors.ts';
-import { groupOf, nameObject } from './resource.ts';
+import type { PlanProblem, ProblemKind } from '../plan/plan.ts';
+import type { Refused } from './plan-refusal.ts';
+import { groupOf, nameObject, type ObjectId } from './resource.ts';
 import { isRecreatable } from './rules.ts';
-import type { Difference, KindTally, Scan } from './scan.ts';
+import { type Difference, joinTallies, type KindTally, type Scan } from './scan.ts';
+import type { PrepareOptions, Survey } from './survey.ts';
 
 const OBJECTS_TOLD = 50;
+
+/** Something that stops an import. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly error: TransshipError;
+}
+
+/** All that stops an import, the most basic first. */
+export function findProblems(
+  { scans, merged, decisions: { by } }: Pick<Survey, 'scans' | 'merged' | 'decisions'>,
+  { cluster: { context }, discovery, origin, recreate }: PrepareOptions,
+): Problem[] {
+  const unserved = joinTallies(scans.map((scan) => scan.unserved));
+  const misfits = scans.flatMap((scan) => scan.misfits);
+  const unlisted = scans.flatMap(({ forbidden }) => forbidden);
+  const found: readonly [ProblemKind, TransshipError | undefined][] = [
+    ['forbidden', forbiddenLists(unlisted, context)],
+    ['other', collisions(merged.collisions)],
+    ['not-served', notServed(unserved, misfits, discovery, context)],
+    ['immutable', immutable(by.get('immutable') ?? [], origin, context, recreate)],
+    ['exists', existing(by.get('exists') ?? [], origin, context)],
+  ];
+  return found.flatMap(([kind, error]) => (error === undefined ? [] : [{ kind, error }]));
+}
+
+/** An object that the server would refuse. */
+export interface RefusedObject {
+  readonly id: ObjectId;
+  readonly refused: Refused;
+}
+
+/** What the server would not have, tried in dry runs. */
+export function refusals(objects: readonly RefusedObject[], context: string): PlanProblem[] {
+  const linesOf = (kind: Refused['kind']) =>
+    objects
+      .filter(({ refused }) => refused.kind === kind)
+      .map(({ id, refused }) => `${nameObject(id)}: ${refused.message}`);
+  const [refused, quota] = [linesOf('refused'), linesOf('quota')];
+  const problems: PlanProblem[] = [];
+  if (refused.length > 0) {
+    problems.push({
+      kind: 'refused',
+      message: `${context} would refuse ${refused.length === 1 ? 'this' : 'these'}:${list(refused)}`,
+      hint: 'Change them at the source or with transforms, or leave them out with exclude: KIND/NAME or NAMESPACE/KIND/NAME.',
+    });
+  }
+  if (quota.length > 0) {
+    problems.push({
+      kind: 'quota',
+      message: `Quotas and limits of ${context} would refuse ${quota.length === 1 ? 'this' : 'these'}:${list(quota)}`,
+      hint: 'Raise them at the target, or leave objects out with exclude.',
+    });
+  }
+  return problems;
+}
 
 /** One error of several; the code is the first one's. Undefined for none. */
 export function joinProblems(problems: readonly TransshipError[]): TransshipError | undefined {
@@ -69,8 +127,11 @@ export function existing(
 ): TransshipError | undefined {
   if (differences.length === 0) return undefined;
   const lines = differences.map(({ id, fields }) => `${nameObject(id)}${inBrackets(fields)}`);
-  const what = differences.length === 1 ? 'An object exists' : `${differences.length} objects exist`;
-  return new TransshipError('RESOURCE_EXISTS', `${what} in ${context} and differ from ${origin}:${list(lines)}`, {
+  const what =
+    lines.length === 1
+      ? `An object exists in ${context} and differs`
+      : `${lines.length} objects exist in ${context} and differ`;
+  return new TransshipError('RESOURCE_EXISTS', `${what} from ${origin}:${list(lines)}`, {
     hint: 'Set replace to change them, or leave them out with exclude: KIND, KIND/NAME or NAMESPACE/KIND/NAME.',
   });
 }

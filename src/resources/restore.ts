@@ -2,10 +2,12 @@ import { type Clock, systemClock } from '../cluster/clock.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../cluster/discovery.ts';
 import { waitForCrd } from '../cluster/wait.ts';
+import type { Environment } from '../environment/environment.ts';
 import { TransshipError } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { ObjectFailure, ResourceResult } from '../report/results.ts';
 import { inTurn } from '../streams.ts';
+import type { UndoLog } from '../undo.ts';
 import { createBringer } from './bring-object.ts';
 import { DEFINITIONS, FIRST_WAVE_AFTER_RELEASES, NAMESPACES, WAVES } from './order.ts';
 import { createOutage } from './outage.ts';
@@ -32,6 +34,10 @@ export interface RestoreOptions {
   /** Once aborted, nothing more is written, and what is left is listed as skipped. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
+  /** Everything that is created gets its label, but for what appears by itself. */
+  readonly environment?: Environment | undefined;
+  /** Told of everything that is done, so that it can be taken back. */
+  readonly undo?: UndoLog | undefined;
 }
 
 /**
@@ -56,7 +62,17 @@ const FILES_AHEAD = 4;
 
 /** Brings prepared work into a cluster, wave by wave; nothing is kept of an object that went well. */
 export function restoreResources(work: ImportWork, options: RestoreOptions): ResourceRestore {
-  const { cluster, discovery, timeout, concurrency, reporter, signal, clock = systemClock } = options;
+  const {
+    cluster,
+    discovery,
+    timeout,
+    concurrency,
+    reporter,
+    signal,
+    clock = systemClock,
+    environment,
+    undo,
+  } = options;
   const total = work.files.reduce((sum, { count }) => sum + count, work.namespaces.length);
   const tally = createTally({ total, reporter, clock });
   const outage = createOutage({ cluster, timeout, reporter, clock, signal });
@@ -70,9 +86,10 @@ export function restoreResources(work: ImportWork, options: RestoreOptions): Res
     signal,
     stopped,
     onFailure,
+    undo,
   });
   const bring = createBringer(work, {
-    write: createWriter({ cluster, outage, timeout, reporter, clock, signal }),
+    write: createWriter({ cluster, outage, timeout, reporter, clock, signal, environment, undo }),
     writeStatus: createStatusWriter({ cluster, outage, reporter, signal }),
     links,
     restoreStatus: options.restoreStatus,

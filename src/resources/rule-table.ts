@@ -1,3 +1,4 @@
+import { ENVIRONMENT_LABEL } from '../environment/environment.ts';
 import {
   type Condition,
   hasAnnotation,
@@ -10,6 +11,7 @@ import {
   isControlledBy,
   isControllersEndpoints,
   isControllersSlice,
+  isEnvironmentMarker,
   isFinishedJob,
   isFinishedPod,
   isHelmRecord,
@@ -163,6 +165,7 @@ export const SKIPPED_OBJECTS: readonly SkipRule[] = [
       'kube-system/kube-apiserver-legacy-service-account-token-tracking',
     ),
   ),
+  skip(core('ConfigMap'), 'tells what was imported into this cluster', isEnvironmentMarker),
   // https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/
   skip(
     core('ConfigMap', 'Secret'),
@@ -214,6 +217,7 @@ export const STRIPPED: readonly StripRule[] = [
   strip('any', 'repeats the object for kubectl apply', { annotations: [LAST_APPLIED] }),
   strip('any', 'names a leader of this cluster', { annotations: ['control-plane.alpha.kubernetes.io/leader'] }),
   strip('any', 'is about a deletion', { finalizers: ['foregroundDeletion', 'orphan'] }),
+  strip('any', 'names the environment it was imported for', { labels: [ENVIRONMENT_LABEL] }),
 
   strip(core('Namespace'), 'is given to every namespace', { edit: dropNamespaceFinalizers }),
   strip(core('Service'), 'was chosen by the API server', { edit: dropAllocations }),

@@ -1,8 +1,14 @@
+import type { KubeObject } from '../cluster/cluster.ts';
 import type { ResourceKind } from '../cluster/discovery.ts';
+import type { States } from '../plan/states.ts';
 import { mapInOrder } from '../streams.ts';
 import type { NamespaceWarning } from '../transforms/namespace-map.ts';
-import { type CompareContext, type Comparison, compareObject, findMisfit } from './compare.ts';
+import { type CompareContext, type Comparison, compareObject, type Shown } from './compare.ts';
 import { type LiveMarks, readLive } from './live.ts';
+import type { Refused } from './plan-refusal.ts';
+import { bindObject, bindUnserved } from './plan-states.ts';
+import type { TryNew } from './plan-try-new.ts';
+import { findMisfit } from './probe.ts';
 import { idOf, nameObject, type ObjectId } from './resource.ts';
 import { appearsByItself } from './rules.ts';
 import type { HasNamespace } from './target-namespaces.ts';
@@ -15,6 +21,8 @@ export interface ScannedGroup {
   readonly isCustom: boolean;
   readonly namespace: string | undefined;
   count: number;
+  /** The target does not let them be listed: what it has is not known. */
+  isUnlisted: boolean;
   /** The positions of those that are equal; what is neither here nor in the lists is new. */
   readonly equal: Set<number>;
   readonly different: Difference[];
@@ -27,6 +35,8 @@ export interface ScannedGroup {
     readonly from: string;
     readonly appears: boolean;
   }[];
+  /** Only for a plan: of those that are new, why the server would not have them, by position. */
+  readonly refused: Map<number, Refused>;
 }
 
 /** An object that the target has otherwise. */
@@ -38,6 +48,7 @@ export interface Difference {
   readonly unfit: string | undefined;
   /** Whether every namespace has one of its own accord. */
   readonly appears: boolean;
+  readonly shown?: Shown | undefined;
 }
 
 /** Objects of one kind in one version. */
@@ -82,6 +93,10 @@ export interface ScanContext extends CompareContext {
   readonly isMerged: (namespace: string) => boolean;
   /** How many objects of a file are compared at once. */
   readonly concurrency: number;
+  /** Only for a plan: what is new is tried. */
+  readonly tryNew?: TryNew | undefined;
+  /** Where given, the state of each object at the target goes there. */
+  readonly states?: States | undefined;
 }
 
 const NAMES_TOLD = 10;
@@ -106,11 +121,17 @@ export async function scanFile(path: string, context: ScanContext): Promise<Scan
     const live = marks.get(group) ?? marksOf(group, wanted, scan, context);
     marks.set(group, live);
     const id = idOf(wanted.object);
-    const comparison = await compareObject(context, wanted.object, (await live).get(id.name));
-    return { ...item, id, comparison, misfit: await misfitOf(wanted, context) };
+    const mark = (await live).get(id.name);
+    const comparison = await compareObject(context, wanted.object, mark);
+    const misfit = await misfitOf(wanted, context);
+    const isTried = comparison.is === 'new' && misfit === undefined && !group.isUnlisted;
+    const refused = isTried ? await context.tryNew?.(wanted) : undefined;
+    return { ...item, id, mark, comparison, misfit, refused };
   });
-  for await (const { wanted, group, position, id, comparison, misfit } of objects) {
+  for await (const { wanted, group, position, id, mark, comparison, misfit, refused } of objects) {
     note(group, position, id, comparison, wanted);
+    bindObject(context.states, id, group.isUnlisted ? 'unlisted' : mark);
+    if (refused !== undefined) group.refused.set(position, refused);
     if (misfit !== undefined) scan.misfits.push({ id, fields: misfit, to: group.kind.apiVersion });
     if (isNamespace(id)) scan.namespaces.push(id.name);
     const place = isNamespace(id) ? id.name : group.namespace;
@@ -133,17 +154,19 @@ interface Placed {
 }
 
 /** Gives each object its place, and counts what has none. */
-async function* placed(path: string, scan: Scan, { read, known }: ScanContext): AsyncGenerator<Placed> {
+async function* placed(path: string, scan: Scan, { read, known, states }: ScanContext): AsyncGenerator<Placed> {
   const warn = (warning: NamespaceWarning) => {
     scan.warned += 1;
     if (scan.warnings.length < WARNINGS_TOLD) scan.warnings.push(warning);
   };
   for await (const wanted of read(path, warn)) {
     const { object, recorded, servable } = wanted;
-    const title = nameObject(idOf(object));
+    const id = idOf(object);
+    const title = nameObject(id);
     const key = `${recorded}/${object.kind}`;
     if (servable === undefined) {
       tally(scan.unserved, key, { recorded, kind: object.kind, count: 0, names: [] }, title);
+      bindUnserved(states, id);
       continue;
     }
     if (servable.isRewritten) {
@@ -161,8 +184,21 @@ async function* placed(path: string, scan: Scan, { read, known }: ScanContext): 
 }
 
 /** What tells the groups of a file apart. */
-export function groupKey(kind: ResourceKind, namespace: string | undefined): string {
+function groupKey(kind: ResourceKind, namespace: string | undefined): string {
   return `${kind.apiVersion}/${kind.kind}/${namespace ?? ''}`;
+}
+
+/** Reads the objects of a group again, in their order. */
+export async function* readGroup(
+  { path, kind, namespace }: ScannedGroup,
+  read: ReadWanted,
+): AsyncGenerator<{ readonly object: KubeObject; readonly position: number }> {
+  const key = groupKey(kind, namespace);
+  let position = 0;
+  for await (const { object, servable } of read(path)) {
+    if (servable === undefined || groupKey(servable.kind, object.metadata.namespace) !== key) continue;
+    yield { object, position: position++ };
+  }
 }
 
 function groupFor(scan: Scan, path: string, { object }: Wanted, kind: ResourceKind, isCustom: boolean): ScannedGroup {
@@ -170,8 +206,8 @@ function groupFor(scan: Scan, path: string, { object }: Wanted, kind: ResourceKi
   const key = groupKey(kind, namespace);
   let group = scan.groups.get(key);
   if (group === undefined) {
-    const lists = { equal: new Set<number>(), different: [], incomplete: [], members: [] };
-    group = { path, kind, isCustom, namespace, count: 0, ...lists };
+    const lists = { equal: new Set<number>(), different: [], incomplete: [], members: [], refused: new Map() };
+    group = { path, kind, isCustom, namespace, count: 0, isUnlisted: false, ...lists };
     scan.groups.set(key, group);
   }
   return group;
@@ -184,6 +220,7 @@ async function marksOf(group: ScannedGroup, wanted: Wanted, scan: Scan, context:
   const marks = await readLive(context, kind, namespace);
   if (marks !== 'forbidden') return marks;
   scan.forbidden.push({ kind, namespace });
+  group.isUnlisted = true;
   return new Map();
 }
 
@@ -191,7 +228,8 @@ async function misfitOf({ object, servable }: Wanted, context: ScanContext): Pro
   if (servable?.isRewritten !== true) return undefined;
   const { namespace } = object.metadata;
   const place = namespace === undefined || (await context.hasNamespace(namespace)) ? namespace : 'default';
-  return findMisfit(context, servable.kind, object, place);
+  const { cluster, signal } = context;
+  return findMisfit({ cluster, kind: servable.kind, object, namespace: place, signal });
 }
 
 function note(group: ScannedGroup, position: number, id: ObjectId, comparison: Comparison, { object }: Wanted): void {
@@ -199,8 +237,8 @@ function note(group: ScannedGroup, position: number, id: ObjectId, comparison: C
     if (comparison.missingOwners.length > 0) group.incomplete.push({ position, owners: comparison.missingOwners });
     else group.equal.add(position);
   } else if (comparison.is === 'different') {
-    const { fields, refused, unfit } = comparison;
-    group.different.push({ position, id, fields, refused, unfit, appears: appearsByItself(object) });
+    const { is: _is, ...difference } = comparison;
+    group.different.push({ position, id, appears: appearsByItself(object), unfit: undefined, ...difference });
   }
 }
 

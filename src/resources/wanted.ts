@@ -1,6 +1,7 @@
 import type { Entry } from '../archive/entry.ts';
 import type { KubeObject, OwnerReference } from '../cluster/cluster.ts';
 import { mapObjectNamespaces, type NamespaceMap, type NamespaceWarning } from '../transforms/namespace-map.ts';
+import type { Transforms } from '../transforms/transforms.ts';
 import { type TakesNamespace, takesObject } from './choice.ts';
 import { type KnownKinds, kindKey } from './known-kinds.ts';
 import { readListFile } from './list-file.ts';
@@ -33,6 +34,7 @@ export interface ReaderContext {
   readonly filter: ResourceFilter;
   readonly takesNamespace: TakesNamespace;
   readonly namespaceMap: NamespaceMap;
+  readonly transforms?: Transforms | undefined;
   readonly serve: Serve;
   readonly otherCrds: ReadonlySet<string>;
   /** Whether the status of a kind is brought in too. */
@@ -53,7 +55,7 @@ export function namespaceOfPath(path: string): string | undefined {
 
 /** Makes the one way in which objects are read: to be compared first, and to be brought in later. */
 export function createReader(context: ReaderContext): ReadWanted {
-  const { files, known, filter, takesNamespace, namespaceMap, serve, otherCrds, keepsStatus } = context;
+  const { files, known, filter, takesNamespace, namespaceMap, transforms, serve, otherCrds, keepsStatus } = context;
 
   return async function* read(path, warn = () => {}) {
     const folder = namespaceOfPath(path);
@@ -64,10 +66,11 @@ export function createReader(context: ReaderContext): ReadWanted {
       if (!takesObject(placed, names.plural, filter, takesNamespace)) continue;
       if (isCrd(placed) && otherCrds.has(placed.metadata.name)) continue;
       const from = kindKey(groupOf(recorded), kind) === 'Namespace.' ? placed.metadata.name : placed.metadata.namespace;
+      const transformed = transforms === undefined ? placed : transforms.apply(placed);
       const { object, warnings } =
         namespaceMap.size === 0
-          ? { object: placed, warnings: [] }
-          : mapObjectNamespaces(placed, namespaceMap, known.scopeOf);
+          ? { object: transformed, warnings: [] }
+          : mapObjectNamespaces(transformed, namespaceMap, known.scopeOf);
       for (const warning of warnings) warn(warning);
       const servable = serve(recorded, kind);
       if (servable !== undefined) object.apiVersion = servable.kind.apiVersion;

@@ -3,8 +3,15 @@ import { collectionPath } from '../../src/cluster/apply.ts';
 import type { Cluster, KubeObject } from '../../src/cluster/cluster.ts';
 import { openCluster } from '../../src/cluster/connect.ts';
 import { type Discovery, discover } from '../../src/cluster/discovery.ts';
+import { loadDiff } from '../../src/plan/diff.ts';
+import type { States } from '../../src/plan/states.ts';
 import { silentReporter } from '../../src/report/reporter.ts';
-import { type PrepareOptions, prepareResources } from '../../src/resources/prepare.ts';
+import {
+  type PrepareOptions,
+  planResources,
+  prepareResources,
+  type ResourcePlan,
+} from '../../src/resources/prepare.ts';
 import { whySkipped } from '../../src/resources/rules.ts';
 import { stripObject } from '../../src/resources/strip.ts';
 import type { ImportWork } from '../../src/resources/work.ts';
@@ -117,7 +124,16 @@ async function exported(): Promise<Lists> {
 }
 
 function prepare(lists: Lists, options: Partial<PrepareOptions> = {}): Promise<ImportWork> {
-  return prepareResources(filesOf(lists), {
+  return prepareResources(filesOf(lists), optionsOf(options));
+}
+
+async function plan(lists: Lists, options: Partial<PrepareOptions> = {}): Promise<ResourcePlan> {
+  const preflight = { note() {}, noteRelease() {}, finish: async () => [] };
+  return planResources(filesOf(lists), { ...optionsOf(options), explain: { differ: await loadDiff(), preflight } });
+}
+
+function optionsOf(options: Partial<PrepareOptions>): PrepareOptions {
+  return {
     cluster,
     discovery,
     kinds: snapshotKindsOf(discovery.kinds),
@@ -131,7 +147,7 @@ function prepare(lists: Lists, options: Partial<PrepareOptions> = {}): Promise<I
     concurrency: 8,
     reporter: silentReporter,
     ...options,
-  });
+  };
 }
 
 /** One object of the application, changed. */
@@ -297,5 +313,81 @@ describe('a user without rights', () => {
     } finally {
       await deployer.close();
     }
+  });
+});
+
+describe('a plan', () => {
+  /** The lines that a diff removes and adds. */
+  const changesIn = (diff = '') => diff.split('\n').filter((line) => /^[+-]/.test(line));
+
+  test('of what the cluster has is empty, and bound to the same states as an import', async () => {
+    const lists = await exported();
+    const planned: States = new Map();
+    const prepared: States = new Map();
+    const { objects, problems } = await plan(lists, { states: planned });
+    await prepare(lists, { states: prepared });
+    expect({ objects, problems }).toEqual({ objects: [], problems: [] });
+    expect(planned).toEqual(prepared);
+    expect(planned.size).toBeGreaterThan(APPLICATION.length);
+  });
+
+  test('shows what would change, and whose fields it takes over', async () => {
+    const scaled = (replicas: number) =>
+      made('apps/v1', 'Deployment', 'scaled', {
+        spec: { replicas, selector: { matchLabels: { app: 'scaled' } }, template: podOf('scaled') },
+      });
+    await create(scaled(0));
+    const lists = { 'shop/deployments.json': [scaled(0)] };
+    const before: States = new Map();
+    const after: States = new Map();
+    expect((await plan(lists, { states: before })).objects).toEqual([]);
+    const patch = ['patch', 'deployment', 'scaled', '-n', 'shop', '--field-manager=autoscaler', '--type=merge'];
+    await bed.kubectl([...patch, '-p', '{"spec":{"replicas":1}}']);
+    const { objects, problems } = await plan(lists, { states: after, replace: true });
+    expect(objects).toMatchObject([
+      { change: 'update', name: 'scaled', conflicts: [{ manager: 'autoscaler', fields: ['spec.replicas'] }] },
+    ]);
+    expect(changesIn(objects[0]?.diff)).toEqual(['-  replicas: 1', '+  replicas: 0']);
+    expect(problems).toEqual([]);
+    expect([...after].filter(([key, state]) => before.get(key) !== state).map(([key]) => key)).toEqual([
+      'object apps/Deployment/shop/scaled',
+    ]);
+  });
+
+  test('shows of what is recreated only what becomes otherwise', async () => {
+    const once = changed('Job', 'once', (job) =>
+      Object.assign(job, {
+        spec: { template: podOf('once', { restartPolicy: 'Never', hostNetwork: true }), suspend: true },
+      }),
+    );
+    const { objects } = await plan({ 'shop/jobs.json': [once] }, { replace: true, recreate: true });
+    expect(objects).toMatchObject([{ change: 'recreate', message: expect.stringContaining('spec.template') }]);
+    expect(changesIn(objects[0]?.diff)).toEqual(['+      hostNetwork: true']);
+  });
+
+  test('finds what the server would refuse of what is new', async () => {
+    const limits = [{ type: 'Container', max: { cpu: '1' } }];
+    await create(made('v1', 'LimitRange', 'small', { spec: { limits } }));
+    const cpu = { resources: { limits: { cpu: '2' } } };
+    const lists = {
+      'shop/all.json': [
+        made('v1', 'Service', 'wrong', { spec: { ports: [{ port: 70000 }] } }),
+        made('v1', 'ConfigMap', 'odd', { content: { a: '1' } }),
+        made('v1', 'Pod', 'large', { spec: { containers: [{ name: 'main', image: 'app:1', ...cpu }] } }),
+        made('v1', 'ConfigMap', 'good', {}),
+      ],
+    };
+    const { objects, problems } = await plan(lists);
+    expect(objects.map(({ change, name }) => `${change} ${name}`).sort()).toEqual([
+      'create good',
+      'create large',
+      'create odd',
+      'create wrong',
+    ]);
+    expect(problems.map(({ kind }) => kind)).toEqual(['refused', 'quota']);
+    expect(problems[0]?.message).toMatch(/Service shop\/wrong: spec\.ports\[0\]\.port: Invalid value 70000: must be/);
+    expect(problems[0]?.message).toContain('ConfigMap shop/odd: ');
+    expect(problems[0]?.message).toContain('unknown field "content"');
+    expect(problems[1]?.message).toContain('Pod shop/large: ');
   });
 });

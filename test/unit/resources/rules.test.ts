@@ -342,6 +342,11 @@ const skipped: [string, KubeObject, string, Partial<SkipContext>?][] = [
     'is written by the API server',
   ],
   [
+    "an environment's marker",
+    make('v1', 'ConfigMap', 'shop/transship-environment-pr-7', { labels: { 'transship.dev/environment': 'pr-7' } }),
+    'tells what was imported into this cluster',
+  ],
+  [
     'how kubeadm set up the cluster',
     make('v1', 'ConfigMap', 'kube-system/kubeadm-config'),
     'tells nodes where this cluster is',

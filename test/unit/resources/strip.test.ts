@@ -181,6 +181,16 @@ const examples: Example[] = [
     ),
   },
   {
+    rule: 'names the environment it was imported for',
+    does: 'drops the label, and keeps others',
+    ...withAndWithout(
+      'apps/v1',
+      'Deployment',
+      { labels: { 'transship.dev/environment': 'pr-7', app: 'web' } },
+      { labels: { app: 'web' } },
+    ),
+  },
+  {
     rule: 'is given to every namespace',
     does: 'drops the finalizers of a Namespace, with the spec that held nothing else',
     ...body('v1', 'Namespace', { spec: { finalizers: ['kubernetes'] } }, {}),

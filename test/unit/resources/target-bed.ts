@@ -3,8 +3,17 @@ import type { SnapshotKind } from '../../../src/archive/snapshot.ts';
 import { collectionPath } from '../../../src/cluster/apply.ts';
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts';
+import { loadDiff } from '../../../src/plan/diff.ts';
+import type { Preflight } from '../../../src/preflight/preflight.ts';
 import type { Reporter } from '../../../src/report/reporter.ts';
-import { type PrepareOptions, prepareResources, type ResourceFiles } from '../../../src/resources/prepare.ts';
+import {
+  type PrepareOptions,
+  planResources,
+  prepareResources,
+  type ResourceFiles,
+  type ResourcePlan,
+} from '../../../src/resources/prepare.ts';
+import { idOf, nameObject } from '../../../src/resources/resource.ts';
 import type { ImportWork } from '../../../src/resources/work.ts';
 import { isMap } from '../../../src/values.ts';
 
@@ -212,9 +221,29 @@ export interface Asked extends Partial<Omit<PrepareOptions, 'cluster' | 'choice'
 export function prepare(
   lists: Record<string, readonly KubeObject[]>,
   cluster: Cluster,
-  { served = KINDS, stale, choice, map = {}, ...options }: Asked = {},
+  asked: Asked = {},
 ): Promise<ImportWork> {
-  return prepareResources(filesOf(lists), {
+  return prepareResources(filesOf(lists), optionsOf(cluster, asked));
+}
+
+/** A plan, and what the preflight was told: `create ConfigMap shop/app`. */
+export async function plan(
+  lists: Record<string, readonly KubeObject[]>,
+  cluster: Cluster,
+  asked: Asked = {},
+): Promise<ResourcePlan & { readonly noted: readonly string[] }> {
+  const noted: string[] = [];
+  const preflight: Preflight = {
+    note: (object, _kind, change) => void noted.push(`${change} ${nameObject(idOf(object))}`),
+    noteRelease() {},
+    finish: async () => [],
+  };
+  const explain = { differ: await loadDiff(), preflight };
+  return { ...(await planResources(filesOf(lists), { ...optionsOf(cluster, asked), explain })), noted };
+}
+
+function optionsOf(cluster: Cluster, { served = KINDS, stale, choice, map = {}, ...options }: Asked): PrepareOptions {
+  return {
     cluster,
     discovery: discoveryOf(served, stale),
     kinds: snapshotKindsOf(KINDS),
@@ -228,7 +257,7 @@ export function prepare(
     concurrency: 4,
     reporter: keepReports(),
     ...options,
-  });
+  };
 }
 
 /** What is to be done: `new v1 ConfigMap shop/app`, in the order of the work. */
