@@ -13,7 +13,7 @@ import {
 } from './door.ts';
 import { messageOf } from './errors.ts';
 import { findNearest } from './inputs/nearest.ts';
-import { findKubeconfigSecrets } from './inputs/secrets.ts';
+import { findSecrets } from './inputs/secrets.ts';
 import { infoOf, inputNames } from './inputs/table.ts';
 import { type Inputs, parseInputs, type RawInputs } from './inputs.ts';
 import type { RunResult } from './modes/run.ts';
@@ -22,7 +22,7 @@ import { createActionReporter, type RunnerLog } from './report/action-reporter.t
 import type { Reporter } from './report/reporter.ts';
 import { renderFailureSummary, renderSummary } from './report/summary.ts';
 import { createPaint, renderText } from './report/text.ts';
-import { failureOf, viewOf, type Warning } from './report/view.ts';
+import { failureOf, tellsChanges, viewOf, type Warning } from './report/view.ts';
 import { version } from './version.ts';
 
 /** What the runner offers to a step. */
@@ -92,6 +92,7 @@ export async function runAction(host: ActionHost): Promise<void> {
     const context = { reporter, signal: cancel.signal, env: withoutInputs(host.env), temporaryDirectory, version };
     const result = await runReported(inputs, context, host, warnings);
     if (result.failed) throw failureOf(result);
+    if (tellsChanges(result)) failure = 'The plan has changes, and exit-code was asked for.';
   } catch (error) {
     failure = formatError(describeError(reasonOf(error, cancel.signal)));
   } finally {
@@ -166,8 +167,7 @@ async function maskSecrets(raw: RawInputs, reporter: Reporter): Promise<void> {
   for (const name of inputNames) {
     const value = raw[name];
     if (value === undefined || !infoOf(name).secret) continue;
-    // A kubeconfig is mostly not secret: masking its every line would blank out the log.
-    const secrets = name === 'kubeconfig' ? await findKubeconfigSecrets(value) : [value];
+    const secrets = await findSecrets(name, value);
     for (const secret of secrets) reporter.mask(secret);
   }
 }

@@ -15,12 +15,12 @@ import {
 } from './door.ts';
 import { TransshipError } from './errors.ts';
 import type { Problem } from './inputs/rules.ts';
-import { findKubeconfigSecrets, isKubeconfigText } from './inputs/secrets.ts';
+import { findKubeconfigSecrets, isIdentityText, isKubeconfigText } from './inputs/secrets.ts';
 import { modeNames, parseInputs, type RawInputs } from './inputs.ts';
 import { formatOutputsJson } from './outputs.ts';
 import { createTerminalReporter, type Terminal } from './report/terminal-reporter.ts';
 import { createPaint, renderText } from './report/text.ts';
-import { failureOf } from './report/view.ts';
+import { failureOf, tellsChanges } from './report/view.ts';
 import { version } from './version.ts';
 
 /** What the command line runs with; all of it passed in by tests. */
@@ -44,6 +44,7 @@ type TerminalReporter = ReturnType<typeof createTerminalReporter>;
 const DONE = 0;
 const FAILED = 1;
 const WRONG_INPUT = 2;
+const CHANGES = 3;
 
 /** Runs the command line of this process. */
 export async function main(): Promise<void> {
@@ -65,7 +66,7 @@ export async function main(): Promise<void> {
   });
 }
 
-/** Runs one command line. Never throws; returns the exit status: 0 done, 1 failed, 2 wrong input. */
+/** Runs one command line. Never throws; returns the exit status: 0 done, 1 failed, 2 wrong input, 3 changes in a plan. */
 export async function runCli(host: CliHost): Promise<number> {
   const request = readArguments(host.args, Math.min(host.stdout.columns ?? 100, 120));
   if (request.kind === 'help') {
@@ -98,7 +99,7 @@ async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
     stderr.write(renderText(result, paint));
     if (request.output === 'json') stdout.write(formatOutputsJson(result.outputs));
     if (result.failed) throw failureOf(result);
-    return DONE;
+    return tellsChanges(result) ? CHANGES : DONE;
   } catch (error) {
     const reason = reasonOf(error, cancel.signal);
     reporter.error(formatError(describeError(reason)));
@@ -123,7 +124,12 @@ async function completeInputs(
   reporter: TerminalReporter,
 ): Promise<{ readonly raw: RawInputs; readonly problems: readonly Problem[] }> {
   const { kubeconfig, ...raw } = request.raw;
-  const problems = [...request.problems];
+  const problems = [...request.problems, ...findTexts(raw)];
+  const customerKey = host.env.TRANSSHIP_S3_SSE_CUSTOMER_KEY;
+  if (customerKey && (raw.backend === 's3' || raw.path?.startsWith('s3://'))) {
+    reporter.mask(customerKey);
+    raw['s3-sse-customer-key'] = customerKey;
+  }
   const token = host.env.GITHUB_TOKEN || host.env.GH_TOKEN;
   if (token) {
     reporter.mask(token);
@@ -141,4 +147,14 @@ async function completeInputs(
   const value = kubeconfig === '-' ? await host.readStdin() : kubeconfig;
   for (const secret of await findKubeconfigSecrets(value)) reporter.mask(secret);
   return { raw: { ...raw, kubeconfig: value }, problems };
+}
+
+/** What is secret and must not stand on a command line, though the input may hold it. */
+function findTexts(raw: RawInputs): Problem[] {
+  const message = 'was given as text. Give a file: other processes can read a command line.';
+  const { identity, 'target-kubeconfig': target } = raw;
+  return [
+    ...(identity !== undefined && isIdentityText(identity) ? [{ input: 'identity', message }] : []),
+    ...(target !== undefined && isKubeconfigText(target) ? [{ input: 'target-kubeconfig', message }] : []),
+  ];
 }

@@ -26,6 +26,9 @@ export type ErrorCode =
   | 'IMMUTABLE'
   | 'NOT_SERVED'
   | 'IMPORT_FAILED'
+  | 'PLAN_CHANGED'
+  | 'PLAN_PROBLEMS'
+  | 'TEARDOWN_FAILED'
   | 'TIMEOUT'
   | 'CANCELLED';
 

@@ -4,19 +4,35 @@ import { findNearest } from './inputs/nearest.ts';
 import { oneOf, quote } from './inputs/parsers.ts';
 import { chooseStorage, findConflicts, type GivenInputs, type Problem, type Storage } from './inputs/rules.ts';
 import { modesOf, schema } from './inputs/schema.ts';
-import { type Door, infoOf, inputNames, inputTable, isInputName, type Mode, modeNames } from './inputs/table.ts';
+import {
+  DEFAULT_PATH,
+  type Door,
+  type InputName,
+  infoOf,
+  inputNames,
+  isInputName,
+  type Mode,
+  modeNames,
+} from './inputs/table.ts';
 
 export { formatDuration } from './inputs/parsers.ts';
 export type { BackendName } from './inputs/schema.ts';
 export { type Door, type Mode, modeNames } from './inputs/table.ts';
 
 type Parsed = z.output<typeof schema>;
-type WithStorage<T> = T extends unknown ? Omit<T, keyof Storage> & Storage : never;
+type WithStorage<T> = T extends { mode: 'teardown' }
+  ? T
+  : T extends { mode: 'promote' }
+    ? Omit<T, keyof Storage> & { readonly storage?: Storage | undefined }
+    : Omit<T, keyof Storage> & Storage;
 
 /** The validated inputs of a run, keyed by the names users write; `mode` tells the kinds apart. */
 export type Inputs = WithStorage<Parsed>;
 export type ExportInputs = Extract<Inputs, { mode: 'export' }>;
 export type ImportInputs = Extract<Inputs, { mode: 'import' }>;
+export type PlanInputs = Extract<Inputs, { mode: 'plan' }>;
+export type PromoteInputs = Extract<Inputs, { mode: 'promote' }>;
+export type TeardownInputs = Extract<Inputs, { mode: 'teardown' }>;
 export type ListInputs = Extract<Inputs, { mode: 'list' }>;
 export type VerifyInputs = Extract<Inputs, { mode: 'verify' }>;
 
@@ -33,7 +49,7 @@ export function parseInputs(all: RawInputs, door: Door, more: readonly Problem[]
   const empty = Object.keys(all).filter((name) => all[name]?.trim() === '');
   const raw = Object.fromEntries(Object.entries(all).filter(([name]) => !empty.includes(name)));
   const given: GivenInputs = Object.fromEntries(Object.entries(raw).filter(([name]) => isInputName(name)));
-  const storage = chooseStorage(given, door, inputTable.path.default);
+  const storage = chooseStorage(given, door, DEFAULT_PATH);
   const parsed = schema.safeParse(raw);
   const problems = [
     ...more,
@@ -48,8 +64,11 @@ export function parseInputs(all: RawInputs, door: Door, more: readonly Problem[]
     // An input that is wrong on its own is not also blamed for how it goes with others.
     problems.push(...findConflicts(belonging(given, mode), storage, door).filter(({ input }) => !named.has(input)));
   }
-  if (parsed.success && storage !== undefined && problems.length === 0) {
-    return { ...parsed.data, ...storage };
+  if (parsed.success && problems.length === 0) {
+    const { data } = parsed;
+    if (data.mode === 'teardown') return data;
+    if (data.mode === 'promote') return { ...data, storage };
+    if (storage !== undefined) return { ...data, ...storage };
   }
   throw inputError(problems);
 }
@@ -76,7 +95,7 @@ function explain(issue: z.core.$ZodIssue, raw: RawInputs): Problem[] {
   return [{ input, message: input === 'mode' ? explainMode(raw.mode) : issue.message }];
 }
 
-function explainForeign(name: keyof typeof inputTable, raw: RawInputs): string {
+function explainForeign(name: InputName, raw: RawInputs): string {
   const value = infoOf(name).secret ? 'was given, but' : quote(raw[name] ?? '');
   const modes = modesOf(name);
   return `${value} does not belong to mode ${raw.mode}. Remove it: it is for mode ${oneOf(modes)}.`;

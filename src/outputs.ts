@@ -1,5 +1,6 @@
 import type { StoredSnapshot } from './backends/backend.ts';
 import type { Mode } from './inputs/table.ts';
+import type { Plan } from './plan/plan.ts';
 import type { Counts, ObjectFailure, Outcome, ReleaseResult, ResourceResult } from './report/results.ts';
 
 /** What a run gives back: the Action's outputs and the object `--output json` prints. */
@@ -17,10 +18,13 @@ export interface Outputs {
   readonly counts?: Counts | undefined;
   readonly changed?: boolean | undefined;
   readonly failures?: readonly ObjectFailure[] | undefined;
+  readonly 'plan-id'?: string | undefined;
+  /** In `--output json` only: it may be larger than what a workflow's outputs take. */
+  readonly plan?: Plan | undefined;
   readonly snapshots?: readonly StoredSnapshot[] | undefined;
 }
 
-export type OutputName = keyof Outputs;
+export type OutputName = Exclude<keyof Outputs, 'plan'>;
 
 /** What action.yml and README say of an output. */
 export interface OutputInfo {
@@ -32,61 +36,66 @@ export interface OutputInfo {
 export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
   snapshot: {
     description: 'Id of the snapshot; of list: of the newest complete one.',
-    modes: ['export', 'import', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: '26-01-31_12-00-00',
   },
   location: {
     description: 'Where the snapshot is kept: a file, an s3:// URL or the page of an artifact.',
-    modes: ['export', 'import', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: 's3://backups/stage/transship-26-01-31_12-00-00.tar.zst',
   },
   'artifact-id': {
     description: 'Id of the artifact, for backend artifact.',
-    modes: ['export', 'import', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: '1234567890',
   },
   'artifact-url': {
     description: 'Page of the artifact, for backend artifact.',
-    modes: ['export'],
+    modes: ['export', 'promote'],
     example: 'https://github.com/octo-org/shop/actions/runs/1/artifacts/1234567890',
   },
   digest: {
     description:
       'SHA-256 of the stored archive, of a tree that of its file manifest; give it to the import as its digest.',
-    modes: ['export', 'import', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: 'sha256:9f86d081…',
   },
   size: {
     description: 'Size of the stored snapshot in bytes.',
-    modes: ['export', 'import', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: '482113',
   },
   releases: {
     description: 'JSON array of the Helm releases and what became of each.',
-    modes: ['export', 'import', 'verify'],
+    modes: ['export', 'import', 'promote', 'verify', 'teardown'],
     example: '[{"name":"web","namespace":"shop","outcome":"created",…}]',
   },
   resources: {
     description: 'JSON array with a row for each kind of resource: how many objects, and what became of them.',
-    modes: ['export', 'import', 'verify'],
+    modes: ['export', 'import', 'promote', 'verify', 'teardown'],
     example: '[{"apiVersion":"v1","kind":"ConfigMap","resource":"configmaps","exported":12,…}]',
   },
   counts: {
     description:
-      'JSON object: how many releases and objects were created, updated, unchanged, deleted, skipped and failed.',
-    modes: ['import'],
+      'JSON object: how many releases and objects were (of plan: would be) created, updated, unchanged, deleted, skipped and failed.',
+    modes: ['plan', 'import', 'promote', 'teardown'],
     example: '{"created":2,"updated":0,"unchanged":0,"deleted":0,"skipped":0,"failed":0}',
   },
   changed: {
-    description: 'Whether anything in the cluster changed.',
-    modes: ['import'],
+    description: 'Whether anything in the cluster changed; of plan: would change.',
+    modes: ['plan', 'import', 'promote', 'teardown'],
     example: 'true',
   },
   failures: {
     description:
       'JSON array of the objects that failed, or were skipped because of that, and why; the first 500 in a workflow.',
-    modes: ['import'],
+    modes: ['import', 'promote', 'teardown'],
     example: '[{"object":"Deployment shop/web","outcome":"failed","message":"…"}]',
+  },
+  'plan-id': {
+    description: 'Id of the plan; give it to the import, so that it does what was planned or nothing.',
+    modes: ['plan'],
+    example: '26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015',
   },
   snapshots: {
     description: 'JSON array of the snapshots there are, newest first.',
@@ -115,7 +124,7 @@ export function formatOutputs(outputs: Outputs): [OutputName, string][] {
 
 /** The outputs as `--output json` prints them: always in the same order, ending in a line break. */
 export function formatOutputsJson(outputs: Outputs): string {
-  const ordered = Object.fromEntries(outputNames.map((name) => [name, outputs[name]]));
+  const ordered = Object.fromEntries([...outputNames, 'plan' as const].map((name) => [name, outputs[name]]));
   return `${JSON.stringify(ordered, undefined, 2)}\n`;
 }
 

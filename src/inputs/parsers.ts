@@ -33,16 +33,33 @@ export function parseInteger(least: number, most: number): Parse<number> {
 
 /** A Go duration as Helm takes it (`5m`, `1h30m`, `90s`), in milliseconds. */
 export function parseDuration(text: string): Parsed<number> {
-  const allowed = 'Give numbers with a unit (ms, s, m, h), such as 5m or 1h30m.';
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return refuse(text, `is not a duration. ${allowed}`);
-  let value = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
-    value += Number(number) * (UNITS[unit ?? ''] ?? Number.NaN);
+  const value = readDuration(text);
+  if (value === undefined) {
+    return refuse(text, 'is not a duration. Give numbers with a unit (ms, s, m, h), such as 5m or 1h30m.');
   }
   if (value < 1 || value > LONGEST_MILLISECONDS) {
     return refuse(text, `is not allowed. Give more than 0 and at most 596h, such as 5m or 1h30m.`);
   }
   return { value: Math.round(value) };
+}
+
+function readDuration(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
+  let value = 0;
+  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+    value += Number(number) * (UNITS[unit ?? ''] ?? Number.NaN);
+  }
+  return value;
+}
+
+/** How long something is wanted: a Go duration, or days (`7d`), in milliseconds; at most ten years. */
+export function parseTtl(text: string): Parsed<number> {
+  const [, days] = /^(\d{1,4})d$/.exec(text) ?? [];
+  const value = days === undefined ? readDuration(text) : Number(days) * 86_400_000;
+  if (value === undefined) return refuse(text, 'is not a duration. Give numbers with a unit, such as 90m, 72h or 7d.');
+  return value >= 1000 && value <= 3650 * 86_400_000
+    ? { value }
+    : refuse(text, 'is not allowed. Give a second at least and 3650d at most, such as 72h or 7d.');
 }
 
 /** Writes milliseconds as a Go duration, for programs that take one: `5m0s`, `1h0m0s`, `1.5s`. */
@@ -107,23 +124,63 @@ export function parseHistory(text: string): Parsed<number | 'all'> {
     : refuse(text, 'is not allowed. Give all, or how many of the newest revisions (1 or more).');
 }
 
-/** `from:to` or `from=to` pairs of namespace names. */
-export function parseNamespaceMap(text: string): Parsed<Readonly<Record<string, string>>> {
-  const pairs = new Map<string, string>();
-  const problems: string[] = [];
-  for (const part of splitList(text)) {
-    const [, from, to] = PAIR.exec(part) ?? [];
-    if (from === undefined || to === undefined) {
-      problems.push(`${quote(part)} is not a pair of namespaces. Give from:to or from=to, such as stage:prod.`);
-    } else if (pairs.has(from) && pairs.get(from) !== to) {
-      problems.push(`"${from}" is mapped twice, to ${pairs.get(from)} and to ${to}. Give each namespace one target.`);
-    } else pairs.set(from, to);
-  }
-  if (problems.length > 0) return { problem: problems.join(' ') };
-  if (pairs.size === 0) return { problem: 'is empty. Give it a value, or leave it out.' };
-  return { value: Object.fromEntries(pairs) };
+/** How pairs of two texts are written. */
+interface PairForm {
+  /** Its groups are the two. */
+  readonly pattern: RegExp;
+  /** Follows the text that is none. */
+  readonly allowed: string;
+  /** What stands between pairs. */
+  readonly separator: RegExp;
 }
 
+/** `from:to` or `from=to` pairs of namespace names. */
+export const parseNamespaceMap = parsePairs({
+  pattern: PAIR,
+  allowed: 'is not a pair of namespaces. Give from:to or from=to, such as stage:prod.',
+  separator: /[,\n]/,
+});
+
+/** `from:to` or `from=to` pairs of names of storage classes. */
+export const parseClassMap = parsePairs({
+  pattern: /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\s*[:=]\s*([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)$/,
+  allowed: 'is not a pair of storage classes. Give from:to or from=to, such as standard:fast.',
+  separator: /[,\n]/,
+});
+
+/** `from=to` pairs of registries, repositories or images. */
+export const parseImageMap = parsePairs({
+  pattern: /^([^\s=,]+)\s*=\s*([^\s=,]+)$/,
+  allowed: 'is not a pair of images. Give from=to, such as registry.stage.example=registry.prod.example.',
+  separator: /[,\n]/,
+});
+
+/** `from=to` pairs of texts, one a line: they may hold commas, and the second one may be empty. */
+export const parseReplaceText = parsePairs({
+  pattern: /^([^=]+)=(.*)$/,
+  allowed: 'is not a replacement. Give from=to, such as stage.example.com=www.example.com, one a line.',
+  separator: /\n/,
+});
+
+function parsePairs({ pattern, allowed, separator }: PairForm): Parse<Readonly<Record<string, string>>> {
+  return (text) => {
+    const pairs = new Map<string, string>();
+    const problems: string[] = [];
+    const parts = text.split(separator).map((part) => part.trim());
+    for (const part of parts.filter((one) => one !== '')) addPair(part);
+    if (problems.length > 0) return { problem: problems.join(' ') };
+    if (pairs.size === 0) return { problem: 'is empty. Give it a value, or leave it out.' };
+    return { value: Object.fromEntries(pairs) };
+
+    function addPair(part: string): void {
+      const [, from, to] = pattern.exec(part) ?? [];
+      if (from === undefined || to === undefined) problems.push(`${quote(part)} ${allowed}`);
+      else if (pairs.has(from) && pairs.get(from) !== to) {
+        problems.push(`"${from}" is mapped twice, to ${pairs.get(from)} and to ${to}. Give each one target.`);
+      } else pairs.set(from, to);
+    }
+  };
+}
 /** An archive's SHA-256 as outputs and artifact pages show it, with or without `sha256:`; normalised to have it. */
 export function parseDigest(text: string): Parsed<string> {
   const hex = /^(?:sha256:)?([0-9a-f]{64})$/i.exec(text)?.[1];
@@ -133,6 +190,14 @@ export function parseDigest(text: string): Parsed<string> {
         'is not a digest. Give sha256: and 64 hexadecimal digits, as the output `digest` of the export has it.',
       )
     : { value: `sha256:${hex.toLowerCase()}` };
+}
+
+/** A key of 256 bits for SSE-C, in base64. The text is secret: it is in no message. */
+export function parseCustomerKey(text: string): Parsed<string> {
+  const isKey = /^[A-Za-z0-9+/]{43}=$/.test(text) && Buffer.from(text, 'base64').byteLength === 32;
+  return isKey
+    ? { value: text }
+    : { problem: 'is not a key. Give 32 random bytes in base64, such as openssl rand -base64 32 prints them.' };
 }
 
 /** An `http` or `https` URL without credentials or a query. */

@@ -25,13 +25,22 @@ const ONLY_FOR: Readonly<Partial<Record<InputName, BackendName>>> = {
   'run-id': 'artifact',
   repository: 'artifact',
   'retention-days': 'artifact',
+  's3-sse': 's3',
+  's3-sse-kms-key-id': 's3',
+  's3-sse-customer-key': 's3',
+  'allow-plaintext': 'artifact',
 };
+
+/** Their values are not for messages. */
+const SECRET: readonly string[] = ['s3-sse-customer-key'];
 
 /** https://github.com/actions/toolkit/blob/main/packages/artifact/src/internal/upload/path-and-artifact-name-validation.ts */
 const NOT_IN_ARTIFACT_NAMES = /["<>|*?:\r\n\\/]/;
 
 /** Chooses the backend: the one given, else what the path looks like (a file's name ends like an archive), else the door's own. */
 export function chooseStorage(given: GivenInputs, door: Door, defaultPath: string): Storage | undefined {
+  // What is promoted is stored only where that is asked for.
+  if (given.mode === 'promote' && given.path === undefined && given.backend === undefined) return undefined;
   const path = given.path?.trim() || defaultPath;
   if (given.backend !== undefined) {
     const backend = backendNames.find((name) => name === given.backend);
@@ -48,6 +57,10 @@ export function findConflicts(given: GivenInputs, storage: Storage | undefined, 
     ...(storage === undefined ? [] : storageConflicts(given, storage)),
     ...otherRunConflicts(given, door),
     ...resourceConflicts(given),
+    ...importConflicts(given),
+    ...encryptionConflicts(given, storage),
+    ...promoteConflicts(given, storage),
+    ...teardownConflicts(given),
   ];
 }
 
@@ -57,11 +70,12 @@ function storageConflicts(given: GivenInputs, { backend, path }: Storage): Probl
   if (pathProblem !== undefined) problems.push({ input: 'path', message: pathProblem });
   for (const [input, only] of Object.entries(ONLY_FOR)) {
     const value = Object.entries(given).find(([name]) => name === input)?.[1];
-    if (value === undefined || only === backend) continue;
+    if (value === undefined || value === 'false' || only === backend) continue;
+    const shown = SECRET.includes(input) ? 'was given, but it' : quote(value);
     const chosen = given.backend === undefined ? 'here it is' : 'it is set to';
     problems.push({
       input,
-      message: `${quote(value)} is only for backend ${only}, and ${chosen} ${backend}. Remove it, or set backend to ${only}.`,
+      message: `${shown} is only for backend ${only}, and ${chosen} ${backend}. Remove it, or set backend to ${only}.`,
     });
   }
   return problems;
@@ -114,8 +128,8 @@ const WITH_RESOURCES: readonly InputName[] = ['cluster-resources', 'restore-stat
 function resourceConflicts(given: GivenInputs): Problem[] {
   const problems: Problem[] = [];
   const included = given.include?.split(/[,\n]/).map((item) => item.trim());
-  const exportsNone = given.mode === 'export' && included?.includes('resources') !== true;
-  const importsNone = given.mode === 'import' && included?.includes('resources') === false;
+  const exportsNone = isCollecting(given) && included?.includes('resources') !== true;
+  const importsNone = !isCollecting(given) && included?.includes('resources') === false;
   for (const input of WITH_RESOURCES) {
     const value = given[input];
     if (value === undefined || value === 'false' || !(exportsNone || importsNone)) continue;
@@ -124,13 +138,108 @@ function resourceConflicts(given: GivenInputs): Problem[] {
       message: `${quote(value)} is about resources, and include does not have them. Add resources to include, or remove it.`,
     });
   }
-  if (/^true$/i.test(given.recreate ?? '') && !/^true$/i.test(given.replace ?? '')) {
+  return problems;
+}
+
+function isCollecting({ mode }: GivenInputs): boolean {
+  return mode === 'export' || mode === 'promote';
+}
+
+function isTrue(text: string | undefined): boolean {
+  return /^true$/i.test(text ?? '');
+}
+
+/** Inputs of an import that mean nothing without another. */
+const NEEDS: readonly (readonly [InputName, InputName, string])[] = [
+  ['recreate', 'replace', 'Set replace to true.'],
+  ['prune', 'replace', 'Set replace to true.'],
+  ['prune', 'environment', 'Name the environment whose former imports are to be looked at.'],
+  ['ttl', 'environment', 'Name the environment that is to expire.'],
+];
+
+function importConflicts(given: GivenInputs): Problem[] {
+  return NEEDS.flatMap(([input, needed, advice]): Problem[] => {
+    const value = given[input];
+    const isAsked = value !== undefined && !/^false$/i.test(value);
+    const isThere = needed === 'environment' ? given.environment !== undefined : isTrue(given[needed]);
+    return isAsked && !isThere ? [{ input, message: `${quote(value)} needs ${needed} too. ${advice}` }] : [];
+  }).concat(
+    isTrue(given.prune) && given.selector !== undefined
+      ? [
+          {
+            input: 'prune',
+            message: '"true" does not go with selector: what it leaves out would be deleted. Remove one.',
+          },
+        ]
+      : [],
+  );
+}
+
+function encryptionConflicts(given: GivenInputs, storage: Storage | undefined): Problem[] {
+  const problems: Problem[] = [];
+  if (given['encrypt-to'] !== undefined && isTrue(given['allow-plaintext'])) {
+    problems.push({ input: 'allow-plaintext', message: '"true" does not go with encrypt-to. Remove one of the two.' });
+  }
+  if (storage?.backend !== 's3') return problems;
+  const [sse, key] = [given['s3-sse'], given['s3-sse-kms-key-id']];
+  if (key !== undefined && sse?.startsWith('aws:kms') !== true) {
     problems.push({
-      input: 'recreate',
-      message: `${quote(given.recreate ?? '')} needs replace too. Set replace to true.`,
+      input: 's3-sse-kms-key-id',
+      message: `${quote(key)} needs s3-sse aws:kms or aws:kms:dsse. Set s3-sse, or remove it.`,
+    });
+  }
+  if (sse !== undefined && given['s3-sse-customer-key'] !== undefined) {
+    problems.push({
+      input: 's3-sse',
+      message: `${quote(sse)} does not go with s3-sse-customer-key: S3 encrypts with one of them. Remove the other.`,
     });
   }
   return problems;
+}
+
+/** Inputs of promote that are about a snapshot that is stored. */
+const ABOUT_STORAGE: readonly InputName[] = [
+  's3-endpoint',
+  's3-region',
+  's3-path-style',
+  's3-sse',
+  's3-sse-kms-key-id',
+  's3-sse-customer-key',
+  'compression',
+  'layout',
+  'retention-days',
+  'encrypt-to',
+  'allow-plaintext',
+];
+
+function promoteConflicts(given: GivenInputs, storage: Storage | undefined): Problem[] {
+  if (given.mode !== 'promote') return [];
+  const problems: Problem[] = [];
+  if (given['target-context'] === undefined && given['target-kubeconfig'] === undefined) {
+    problems.push({
+      input: 'target-context',
+      message: 'is missing. Give the context to import into, or target-kubeconfig.',
+    });
+  }
+  if (storage === undefined && given.backend === undefined) {
+    for (const input of ABOUT_STORAGE) {
+      if (given[input] === undefined || /^false$/i.test(given[input])) continue;
+      problems.push({
+        input,
+        message: 'is about a stored snapshot, and nothing is stored. Give path too, or remove it.',
+      });
+    }
+  }
+  return problems;
+}
+
+function teardownConflicts(given: GivenInputs): Problem[] {
+  if (given.mode !== 'teardown') return [];
+  const byName = given.environment !== undefined;
+  if (byName !== isTrue(given.expired)) return [];
+  return byName
+    ? [{ input: 'expired', message: '"true" does not go with environment. Remove one of the two.' }]
+    : [{ input: 'environment', message: 'is missing. Name the environment to remove, or set expired to true.' }];
 }
 
 function otherRunConflicts(given: GivenInputs, door: Door): Problem[] {

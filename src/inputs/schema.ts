@@ -3,18 +3,23 @@ import {
   type Parse,
   parseBoolean,
   parseChoice,
+  parseClassMap,
+  parseCustomerKey,
   parseDigest,
   parseDuration,
   parseEndpoint,
   parseExclude,
   parseHistory,
+  parseImageMap,
   parseInteger,
   parseKindName,
   parseList,
   parseNamespaceGlob,
   parseNamespaceMap,
   parsePattern,
+  parseReplaceText,
   parseText,
+  parseTtl,
 } from './parsers.ts';
 import { type InputName, inputTable, type Mode, modeNames } from './table.ts';
 
@@ -34,6 +39,9 @@ function text<T>(parse: Parse<T>) {
   );
 }
 
+/** What most inputs are: a boolean that is false unless given. */
+const no = z.prefault(text(parseBoolean), 'false');
+
 const given = {
   storage: {
     backend: z.optional(text(parseChoice(...backendNames))),
@@ -41,6 +49,25 @@ const given = {
     's3-endpoint': z.optional(text(parseEndpoint)),
     's3-region': z.optional(text(parsePattern(/^[a-z0-9-]+$/, 'is not a region. Give a name such as eu-central-1.'))),
     's3-path-style': z.optional(text(parseBoolean)),
+    's3-sse-customer-key': z.optional(text(parseCustomerKey)),
+  },
+  writing: {
+    compression: z.prefault(text(parseChoice('zstd', 'xz', 'gzip', 'none')), inputTable.compression.default),
+    layout: z.prefault(text(parseChoice('archive', 'tree')), inputTable.layout.default),
+    'retention-days': z.optional(text(parseInteger(1, 400))),
+    's3-sse': z.optional(text(parseChoice('AES256', 'aws:kms', 'aws:kms:dsse'))),
+    's3-sse-kms-key-id': z.optional(text(parseText)),
+    'encrypt-to': z.optional(
+      text(
+        parseList(
+          parsePattern(
+            /^age1[a-z0-9]{8,4000}$/,
+            'is not an age public key. Give one that begins with age1, as age-keygen prints it.',
+          ),
+        ),
+      ),
+    ),
+    'allow-plaintext': no,
   },
   otherRun: {
     'run-id': z.optional(text(parseInteger(1, Number.MAX_SAFE_INTEGER))),
@@ -59,6 +86,7 @@ const given = {
       inputTable.snapshot.default,
     ),
     digest: z.optional(text(parseDigest)),
+    identity: z.optional(text(parseText)),
   },
   selection: {
     namespace: z.optional(text(parseList(parseNamespaceGlob))),
@@ -67,9 +95,31 @@ const given = {
     'restore-status': z.optional(text(parseList(parseKindName))),
     history: z.prefault(text(parseHistory), inputTable.history.default),
   },
+  collecting: {
+    'cluster-resources': z.prefault(
+      text(parseChoice('needed', 'all', 'none')),
+      inputTable['cluster-resources'].default,
+    ),
+    strict: no,
+  },
   cluster: {
     kubeconfig: z.optional(text(parseText)),
     context: z.optional(text(parseText)),
+  },
+  environment: z.optional(
+    text(
+      parsePattern(
+        /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+        "is not an environment's name. Give at most 63 letters, digits, -, _ and ., such as pr-42.",
+      ),
+    ),
+  ),
+  helm: {
+    'no-hooks': no,
+    timeout: z.prefault(text(parseDuration), inputTable.timeout.default),
+    'helm-version': z.optional(
+      text(parsePattern(/^v?\d+\.\d+\.\d+(-[\w.]+)?$/, 'is not a version of Helm. Give it whole, such as v4.3.1.')),
+    ),
   },
   run: {
     'github-token': z.optional(text(parseText)),
@@ -80,24 +130,60 @@ const given = {
 const include = text(parseList(parseChoice('releases', 'resources')));
 const concurrency = text(parseInteger(1, 64));
 
+/** What the modes that bring things into a cluster have in common; `plan` takes all of it, so that it can be given the same. */
+const importing = {
+  ...given.helm,
+  'namespace-map': z._default(text(parseNamespaceMap), {}),
+  'storage-class-map': z._default(text(parseClassMap), {}),
+  'image-map': z._default(text(parseImageMap), {}),
+  'replace-text': z._default(text(parseReplaceText), {}),
+  transforms: z.optional(text(parseText)),
+  replace: no,
+  recreate: no,
+  prune: no,
+  atomic: no,
+  environment: given.environment,
+  ttl: z.optional(text(parseTtl)),
+  wait: no,
+  concurrency: z.prefault(concurrency, inputTable.concurrency.default.import),
+};
+
+const planFiles = z.optional(
+  text(
+    parseList(
+      parsePattern(
+        /\.(html|json|md|txt)$/,
+        'is no file for a plan. Give a path that ends in .html, .json, .md or .txt.',
+      ),
+    ),
+  ),
+);
+
 /** The inputs of each mode; the names in it are the ones that belong to the mode. */
 const shapes = {
   export: {
     mode: z.literal('export'),
     include: z.prefault(include, inputTable.include.default.export),
     ...given.selection,
-    'cluster-resources': z.prefault(
-      text(parseChoice('needed', 'all', 'none')),
-      inputTable['cluster-resources'].default,
-    ),
-    strict: z.prefault(text(parseBoolean), inputTable.strict.default),
+    ...given.collecting,
     ...given.storage,
+    ...given.writing,
     ...given.cluster,
     ...given.run,
-    compression: z.prefault(text(parseChoice('zstd', 'xz', 'gzip', 'none')), inputTable.compression.default),
-    layout: z.prefault(text(parseChoice('archive', 'tree')), inputTable.layout.default),
-    'retention-days': z.optional(text(parseInteger(1, 400))),
     concurrency: z.prefault(concurrency, inputTable.concurrency.default.export),
+  },
+  plan: {
+    mode: z.literal('plan'),
+    include: z.optional(include),
+    ...given.selection,
+    ...given.storage,
+    ...given.otherRun,
+    ...given.reading,
+    ...given.cluster,
+    ...importing,
+    ...given.run,
+    'plan-files': planFiles,
+    'exit-code': no,
   },
   import: {
     mode: z.literal('import'),
@@ -107,28 +193,58 @@ const shapes = {
     ...given.otherRun,
     ...given.reading,
     ...given.cluster,
+    ...importing,
     ...given.run,
-    'namespace-map': z._default(text(parseNamespaceMap), {}),
-    replace: z.prefault(text(parseBoolean), inputTable.replace.default),
-    recreate: z.prefault(text(parseBoolean), inputTable.recreate.default),
-    'no-hooks': z.prefault(text(parseBoolean), inputTable['no-hooks'].default),
-    wait: z.prefault(text(parseBoolean), inputTable.wait.default),
-    timeout: z.prefault(text(parseDuration), inputTable.timeout.default),
-    'helm-version': z.optional(
-      text(parsePattern(/^v?\d+\.\d+\.\d+(-[\w.]+)?$/, 'is not a version of Helm. Give it whole, such as v4.3.1.')),
+    'plan-id': z.optional(
+      text(
+        parsePattern(
+          /^\d\d-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{32}$/,
+          "is not a plan's id. Give the output plan-id of mode plan, such as 26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015.",
+        ),
+      ),
     ),
-    concurrency: z.prefault(concurrency, inputTable.concurrency.default.import),
+    'dry-run': no,
+    'plan-files': planFiles,
+  },
+  promote: {
+    mode: z.literal('promote'),
+    include: z.prefault(include, inputTable.include.default.promote),
+    ...given.selection,
+    ...given.collecting,
+    ...given.storage,
+    ...given.writing,
+    ...given.cluster,
+    'target-kubeconfig': z.optional(text(parseText)),
+    'target-context': z.optional(text(parseText)),
+    ...importing,
+    ...given.run,
+    'dry-run': no,
+    'plan-files': planFiles,
   },
   list: { mode: z.literal('list'), ...given.storage, ...given.otherRun, ...given.run },
   verify: { mode: z.literal('verify'), ...given.storage, ...given.otherRun, ...given.reading, ...given.run },
+  teardown: {
+    mode: z.literal('teardown'),
+    environment: given.environment,
+    expired: no,
+    namespace: given.selection.namespace,
+    ...given.cluster,
+    ...given.helm,
+    'dry-run': no,
+    concurrency: z.prefault(concurrency, inputTable.concurrency.default.teardown),
+    ...given.run,
+  },
 };
 
 /** Every mode's inputs, told apart by `mode`; a name that does not belong to the mode is refused. */
 export const schema = z.discriminatedUnion('mode', [
   z.strictObject(shapes.export),
+  z.strictObject(shapes.plan),
   z.strictObject(shapes.import),
+  z.strictObject(shapes.promote),
   z.strictObject(shapes.list),
   z.strictObject(shapes.verify),
+  z.strictObject(shapes.teardown),
 ]);
 
 /** The modes an input belongs to. */

@@ -1,3 +1,18 @@
+/** What is to be masked of a secret input. Of a kubeconfig little is secret: masking its every line would blank out the log. */
+export async function findSecrets(input: string, value: string): Promise<string[]> {
+  if (input === 'kubeconfig' || input === 'target-kubeconfig') return findKubeconfigSecrets(value);
+  if (input === 'identity') return value.match(IDENTITY) ?? [];
+  return [value];
+}
+
+/** https://github.com/C2SP/C2SP/blob/main/age.md: a path of a file has none. */
+const IDENTITY = /AGE-SECRET-KEY-[0-9A-Z-]+/gi;
+
+/** Whether the input `identity` holds identities themselves, and not the path of a file of them. */
+export function isIdentityText(identity: string): boolean {
+  return identity.match(IDENTITY) !== null;
+}
+
 /** Fields of a kubeconfig's users that let someone in: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/ */
 const SECRET_FIELDS = new Set([
   'token',

@@ -1,5 +1,5 @@
 /** The modes there are, in the order help and documents show them. */
-export const modeNames = ['export', 'import', 'list', 'verify'] as const;
+export const modeNames = ['export', 'plan', 'import', 'promote', 'list', 'verify', 'teardown'] as const;
 export type Mode = (typeof modeNames)[number];
 
 /** A door to the program: the workflow step or the command line. */
@@ -21,11 +21,27 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
       "export -n '*' --include releases,resources --exclude pods --path s3://backups/stage --layout tree",
     ],
   },
+  plan: {
+    description: 'Show what an import would change; never writes to the cluster.',
+    examples: [
+      'plan --context prod --path ./snapshots --namespace-map shop:shop-prod --replace',
+      'plan --context prod --path s3://backups/stage --replace --plan-files plan.html,plan.json --exit-code',
+    ],
+  },
   import: {
     description: 'Bring a snapshot into the cluster.',
     examples: [
       'import --context prod --path ./snapshots --namespace-map shop:shop-prod',
       'import --path s3://backups/stage --snapshot 26-01-31_12-00-00 --replace --wait --timeout 10m',
+      'import --context prod --path ./snapshots --replace --atomic --plan-id 26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015',
+      'import --path ./snapshots --namespace-map shop:pr-42 --environment pr-42 --ttl 72h --replace-text stage.example.com=pr-42.example.com',
+    ],
+  },
+  promote: {
+    description: 'Export from one cluster and import into another in one step.',
+    examples: [
+      'promote --context stage --target-context prod --namespace shop --replace --atomic',
+      'promote --context stage --target-context prod --namespace shop --dry-run',
     ],
   },
   list: {
@@ -36,7 +52,14 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
     description: 'Check that a snapshot is whole, without a cluster.',
     examples: ['verify --path ./snapshots', 'verify --path s3://backups/stage --snapshot 26-01-31_12-00-00'],
   },
+  teardown: {
+    description: 'Remove what imports with an environment have brought.',
+    examples: ['teardown --environment pr-42', 'teardown --expired --dry-run'],
+  },
 };
+
+/** The path that is used when none is given. */
+export const DEFAULT_PATH = 'transship';
 
 /** The headings inputs stand under. */
 export const groupNames = ['What', 'Storage', 'Cluster', 'Import', 'Run'] as const;
@@ -65,7 +88,7 @@ export interface InputInfo {
 
 export const inputTable = {
   mode: {
-    description: 'What to do: export, import, list or verify.',
+    description: 'What to do: export, plan, import, promote, list, verify or teardown.',
     group: 'What',
     placeholder: 'mode',
   },
@@ -74,15 +97,21 @@ export const inputTable = {
     group: 'What',
     placeholder: 'list',
     list: true,
-    defaultNote: { export: "the kubeconfig's current namespace", import: 'all in the snapshot' },
+    defaultNote: {
+      export: "the kubeconfig's current namespace",
+      promote: "the kubeconfig's current namespace",
+      plan: 'all in the snapshot',
+      import: 'all in the snapshot',
+      teardown: 'all',
+    },
   },
   include: {
     description: 'What to take: releases (Helm releases with their history) and resources (all other objects).',
     group: 'What',
     placeholder: 'list',
     list: true,
-    default: { export: 'releases' },
-    defaultNote: { import: 'all in the snapshot' },
+    default: { export: 'releases', promote: 'releases' },
+    defaultNote: { plan: 'all in the snapshot', import: 'all in the snapshot' },
   },
   selector: {
     description: 'Label selector that the releases and objects to take must match, such as team=web,tier!=test.',
@@ -131,7 +160,14 @@ export const inputTable = {
     description: 'The place in the backend: s3://bucket/prefix, a folder or file, or the name of artifacts.',
     group: 'Storage',
     placeholder: 'path',
-    default: 'transship',
+    default: {
+      export: DEFAULT_PATH,
+      plan: DEFAULT_PATH,
+      import: DEFAULT_PATH,
+      list: DEFAULT_PATH,
+      verify: DEFAULT_PATH,
+    },
+    defaultNote: { promote: 'nothing is stored' },
   },
   snapshot: {
     description: 'Which snapshot to read: an id such as 26-01-31_12-00-00, or latest.',
@@ -194,6 +230,46 @@ export const inputTable = {
     group: 'Storage',
     defaultNote: 'true with s3-endpoint, else false',
   },
+  's3-sse': {
+    description: 'How S3 encrypts what is written: AES256 (SSE-S3), aws:kms or aws:kms:dsse (SSE-KMS).',
+    group: 'Storage',
+    placeholder: 'method',
+    defaultNote: "the bucket's setting",
+  },
+  's3-sse-kms-key-id': {
+    description: 'The KMS key for s3-sse aws:kms and aws:kms:dsse: its id, ARN or alias.',
+    group: 'Storage',
+    placeholder: 'key',
+    defaultNote: "the account's key for S3",
+  },
+  's3-sse-customer-key': {
+    description: 'The key for S3 to encrypt and decrypt with, which it does not keep (SSE-C): 32 bytes in base64.',
+    group: 'Storage',
+    placeholder: 'base64',
+    secret: true,
+    cliInstead: 'Set the environment variable TRANSSHIP_S3_SSE_CUSTOMER_KEY: other processes can read a command line.',
+  },
+  'encrypt-to': {
+    description: 'age public keys (age1…) that the snapshot is encrypted to; any one of their identities opens it.',
+    group: 'Storage',
+    placeholder: 'list',
+    list: true,
+    defaultNote: 'not encrypted',
+  },
+  identity: {
+    description:
+      'The age identities that open an encrypted snapshot: their text (AGE-SECRET-KEY-1…), or the path of a file.',
+    group: 'Storage',
+    placeholder: 'file',
+    cliDescription: 'The file with the age identities that open an encrypted snapshot, as age-keygen writes it.',
+    secret: true,
+  },
+  'allow-plaintext': {
+    description:
+      'Let an artifact of a public repository hold Secrets or release records without encryption, for all to read.',
+    group: 'Storage',
+    default: 'false',
+  },
   kubeconfig: {
     description: 'The kubeconfig: its text, plain or base64, or the path of a file.',
     group: 'Cluster',
@@ -208,11 +284,50 @@ export const inputTable = {
     placeholder: 'name',
     defaultNote: "the kubeconfig's current context",
   },
+  'target-kubeconfig': {
+    description: 'The kubeconfig of the cluster to import into: its text, plain or base64, or the path of a file.',
+    group: 'Cluster',
+    placeholder: 'file',
+    cliDescription: 'The kubeconfig file of the cluster to import into.',
+    secret: true,
+    defaultNote: 'kubeconfig',
+  },
+  'target-context': {
+    description: 'The context of the cluster to import into.',
+    group: 'Cluster',
+    placeholder: 'name',
+    defaultNote: "target-kubeconfig's current context",
+  },
   'namespace-map': {
     description: 'Namespaces to rename on the way in, as from:to or from=to.',
     group: 'Import',
     placeholder: 'list',
     list: true,
+  },
+  'storage-class-map': {
+    description: 'Storage classes to rename on the way in, as from:to or from=to.',
+    group: 'Import',
+    placeholder: 'list',
+    list: true,
+  },
+  'image-map': {
+    description:
+      'Images to rename on the way in, as from=to: registries (registry.stage.example=registry.prod.example), repositories, or an image with its tag.',
+    group: 'Import',
+    placeholder: 'list',
+    list: true,
+  },
+  'replace-text': {
+    description:
+      'Text to replace on the way in, everywhere but in names, as from=to, one a line; a transforms file can choose fields.',
+    group: 'Import',
+    placeholder: 'list',
+    list: true,
+  },
+  transforms: {
+    description: 'File of changes to make to objects on their way in; see docs/transforms.md.',
+    group: 'Import',
+    placeholder: 'file',
   },
   replace: {
     description:
@@ -224,6 +339,56 @@ export const inputTable = {
     description:
       'With replace: delete and create objects whose change the cluster refuses because a field is immutable. Never done to namespaces, CRDs, volumes and their claims.',
     group: 'Import',
+    default: 'false',
+  },
+  prune: {
+    description:
+      'With replace and environment: delete what former imports for the environment brought and the snapshot no longer has. Never done to namespaces, CRDs, volumes and their claims.',
+    group: 'Import',
+    default: 'false',
+  },
+  atomic: {
+    description: 'When the import fails, remove what it created and put back what it changed.',
+    group: 'Import',
+    default: 'false',
+  },
+  'plan-id': {
+    description:
+      'The plan to carry out, as mode plan gave it: when the snapshot, the inputs or anything the plan read has changed since, nothing is done.',
+    group: 'Import',
+    placeholder: 'id',
+  },
+  'dry-run': {
+    description: 'Show what would be done and do nothing.',
+    group: 'Import',
+    default: 'false',
+  },
+  environment: {
+    description:
+      'The name of the environment that this is for, such as pr-42: what the import creates is labelled with it, for prune and teardown. Of teardown: the one to remove.',
+    group: 'Import',
+    placeholder: 'name',
+  },
+  ttl: {
+    description: 'How long the environment is wanted, such as 72h or 7d: then teardown with expired removes it.',
+    group: 'Import',
+    placeholder: 'duration',
+    defaultNote: 'for ever',
+  },
+  expired: {
+    description: 'Remove all environments whose ttl has passed.',
+    group: 'Import',
+    default: 'false',
+  },
+  'plan-files': {
+    description: 'Files to write the plan to; the ending chooses the form: .html, .json, .md or .txt.',
+    group: 'Run',
+    placeholder: 'list',
+    list: true,
+  },
+  'exit-code': {
+    description: 'Exit with status 3 (a workflow step: fail) when the plan has changes.',
+    group: 'Run',
     default: 'false',
   },
   'no-hooks': {
@@ -250,10 +415,11 @@ export const inputTable = {
     defaultNote: 'the helm on PATH',
   },
   concurrency: {
-    description: 'How much runs at once: requests to the cluster on export, releases on import (objects: 16).',
+    description:
+      'How much runs at once: requests to the cluster on export, releases on import, promote and teardown (objects: 16).',
     group: 'Run',
     placeholder: 'N',
-    default: { export: '8', import: '4' },
+    default: { export: '8', plan: '4', import: '4', promote: '4', teardown: '4' },
   },
   'github-token': {
     description: 'Token to read artifacts of other runs and repositories with.',

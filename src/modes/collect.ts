@@ -5,7 +5,7 @@ import { type Discovery, discover } from '../cluster/discovery.ts';
 import { readIdentity } from '../cluster/identity.ts';
 import { collectCrds } from '../crds/collect.ts';
 import { createCrdNeeds } from '../crds/needs.ts';
-import type { ExportInputs } from '../inputs.ts';
+import type { ExportInputs, PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
 import { type CollectedReleases, collectReleases } from '../releases/collect.ts';
 import { driversOf } from '../releases/drivers.ts';
@@ -21,7 +21,7 @@ export interface Collecting {
   readonly id: string;
   readonly created: Date;
   readonly namespaces: readonly string[];
-  readonly inputs: ExportInputs;
+  readonly inputs: ExportInputs | PromoteInputs;
   readonly context: RunContext;
 }
 

@@ -30,7 +30,7 @@ export const run: RunExport = async (inputs, context) => {
       backend,
       { id, created, cluster: cluster.context, entries: collection.entries },
       inputs,
-      context.signal,
+      context,
     );
     return {
       outputs: { ...snapshotOutputs(written), 'artifact-url': written.artifactUrl, ...collection.result() },

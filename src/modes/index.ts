@@ -1,5 +1,15 @@
 import type { Inputs } from '../inputs.ts';
-import type { RunContext, RunExport, RunImport, RunList, RunResult, RunVerify } from './run.ts';
+import type {
+  RunContext,
+  RunExport,
+  RunImport,
+  RunList,
+  RunPlan,
+  RunPromote,
+  RunResult,
+  RunTeardown,
+  RunVerify,
+} from './run.ts';
 
 /** Runs the mode that the inputs ask for; loads only that one. */
 export async function runMode(inputs: Inputs, context: RunContext): Promise<RunResult> {
@@ -10,6 +20,18 @@ export async function runMode(inputs: Inputs, context: RunContext): Promise<RunR
     }
     case 'import': {
       const { run }: { run: RunImport } = await import('./import.ts');
+      return run(inputs, context);
+    }
+    case 'plan': {
+      const { run }: { run: RunPlan } = await import('./plan.ts');
+      return run(inputs, context);
+    }
+    case 'promote': {
+      const { run }: { run: RunPromote } = await import('./promote.ts');
+      return run(inputs, context);
+    }
+    case 'teardown': {
+      const { run }: { run: RunTeardown } = await import('./teardown.ts');
       return run(inputs, context);
     }
     case 'list': {

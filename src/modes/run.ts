@@ -1,6 +1,16 @@
-import type { ExportInputs, ImportInputs, ListInputs, VerifyInputs } from '../inputs.ts';
+import type {
+  ExportInputs,
+  ImportInputs,
+  ListInputs,
+  PlanInputs,
+  PromoteInputs,
+  TeardownInputs,
+  VerifyInputs,
+} from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { Reporter } from '../report/reporter.ts';
+import type { RollBackResult } from '../undo/undo.ts';
 
 /** What a door gives to a mode besides its inputs. */
 export interface RunContext {
@@ -17,9 +27,33 @@ export interface RunContext {
 /** What the report says besides the outputs. */
 export type Summary =
   | {
-      readonly mode: 'export' | 'import';
+      readonly mode: 'export';
       /** The context of the cluster, or `in-cluster`. */
       readonly cluster: string;
+    }
+  | {
+      readonly mode: 'import' | 'promote';
+      readonly cluster: string;
+      /** Of promote: the context that was exported from. */
+      readonly source?: string | undefined;
+      /** Of an atomic import that failed: what became of what it had done. */
+      readonly undone?: RollBackResult | undefined;
+    }
+  | {
+      readonly mode: 'plan';
+      readonly cluster: string;
+      readonly plan: Plan;
+      /** Whether changes are to be told by the exit status. */
+      readonly exitCode: boolean;
+    }
+  | {
+      readonly mode: 'teardown';
+      readonly cluster: string;
+      /** Nothing was done: it is what would be. */
+      readonly dryRun: boolean;
+      readonly environments: readonly string[];
+      /** Namespaces that were deleted. */
+      readonly namespaces: readonly string[];
     }
   | { readonly mode: 'list' }
   | {
@@ -27,6 +61,8 @@ export type Summary =
       /** How many files the archive holds, and their bytes uncompressed. */
       readonly files: number;
       readonly bytes: number;
+      /** It is encrypted and no identity was given: what is in it was not read. */
+      readonly unread?: true | undefined;
       /** What is damaged, a sentence each; empty when the snapshot is whole. */
       readonly problems: readonly string[];
     };
@@ -44,5 +80,8 @@ export interface RunResult {
 type Run<I> = (inputs: I, context: RunContext) => Promise<RunResult>;
 export type RunExport = Run<ExportInputs>;
 export type RunImport = Run<ImportInputs>;
+export type RunPlan = Run<PlanInputs>;
+export type RunPromote = Run<PromoteInputs>;
+export type RunTeardown = Run<TeardownInputs>;
 export type RunList = Run<ListInputs>;
 export type RunVerify = Run<VerifyInputs>;

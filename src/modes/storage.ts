@@ -1,23 +1,32 @@
 import { createHash } from 'node:crypto';
+import { inspectEncrypted } from '../archive/encryption.ts';
 import type { Entry } from '../archive/entry.ts';
 import { readArchive } from '../archive/read.ts';
 import { type Spool, type SpoolOptions, spoolArchive, spoolEntries } from '../archive/spool.ts';
-import { readTree } from '../archive/tree.ts';
+import { abortable } from '../archive/streams.ts';
+import { checkEncryptedTree, readTree } from '../archive/tree.ts';
 import type { Backend, Bytes, StoredSnapshot } from '../backends/backend.ts';
 import { openBackend } from '../backends/open.ts';
-import type { Inputs } from '../inputs.ts';
+import type { Storage } from '../inputs/rules.ts';
+import type { Inputs, PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
 
+/** The inputs of a mode that reads or writes snapshots; those of promote with its storage laid in. */
+export type StorageInputs = Exclude<Inputs, { mode: 'promote' | 'teardown' }> | (PromoteInputs & Storage);
+
 /** Opens the backend that the inputs name. */
-export function openStorage(inputs: Inputs): Backend {
+export function openStorage(inputs: StorageInputs): Backend {
   return openBackend({
     backend: inputs.backend,
     path: inputs.path,
     endpoint: inputs['s3-endpoint'],
     region: inputs['s3-region'],
     forcePathStyle: inputs['s3-path-style'],
+    sseCustomerKey: inputs['s3-sse-customer-key'],
     token: inputs['github-token'],
     ...('run-id' in inputs ? { runId: inputs['run-id'], repository: inputs.repository } : {}),
+    ...('s3-sse' in inputs ? { sse: inputs['s3-sse'] } : {}),
+    ...('s3-sse-kms-key-id' in inputs ? { sseKmsKeyId: inputs['s3-sse-kms-key-id'] } : {}),
     ...('retention-days' in inputs ? { retentionDays: inputs['retention-days'] } : {}),
   });
 }
@@ -42,10 +51,31 @@ export interface SnapshotReading {
 }
 
 /** Reads a snapshot of either layout and checks all its sizes and digests on the way. */
-export function readSnapshot(backend: Backend, stored: StoredSnapshot, signal: AbortSignal): SnapshotReading {
-  if (stored.layout === 'tree') return readTree(backend.readTree(stored, signal), signal);
+export function readSnapshot(
+  backend: Backend,
+  stored: StoredSnapshot,
+  identities: readonly string[],
+  signal: AbortSignal,
+): SnapshotReading {
+  if (stored.layout === 'tree') return readTree(backend.readTree(stored, signal), signal, identities);
   const { bytes, result } = measure(backend.read(stored, signal));
-  return { entries: readArchive(bytes, signal), result };
+  return { entries: readArchive(bytes, signal, identities), result };
+}
+
+/**
+ * Reads an encrypted snapshot of either layout and checks what can be checked of it without a key.
+ *
+ * @throws TransshipError `ARCHIVE_DAMAGED` saying what is wrong
+ */
+export async function checkEncrypted(
+  backend: Backend,
+  stored: StoredSnapshot,
+  signal: AbortSignal,
+): Promise<{ size: number; digest: string }> {
+  if (stored.layout === 'tree') return checkEncryptedTree(backend.readTree(stored, signal), signal);
+  const { bytes, result } = measure(backend.read(stored, signal));
+  await inspectEncrypted(abortable(bytes, signal));
+  return result();
 }
 
 /** Counts and digests bytes as they pass. */

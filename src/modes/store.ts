@@ -1,9 +1,13 @@
 import { suffixOf } from '../archive/compression.ts';
+import { AGE_SUFFIX, createEncryption } from '../archive/encryption.ts';
 import type { Entry } from '../archive/entry.ts';
+import { refusePlaintext } from '../archive/plaintext.ts';
 import { writeTree } from '../archive/tree.ts';
 import { writeArchive } from '../archive/write.ts';
 import type { Backend, WrittenSnapshot } from '../backends/backend.ts';
+import { isPublicRepository } from '../backends/repository-visibility.ts';
 import type { ExportInputs } from '../inputs.ts';
+import type { RunContext } from './run.ts';
 
 /** A snapshot to be stored. */
 export interface NewSnapshot {
@@ -15,25 +19,52 @@ export interface NewSnapshot {
   readonly entries: AsyncIterable<Entry>;
 }
 
+type StoreInputs = Pick<ExportInputs, 'layout' | 'compression' | 'encrypt-to' | 'allow-plaintext' | 'github-token'>;
+
 /**
- * Stores a snapshot in the layout that the inputs name.
+ * Stores a snapshot in the layout that the inputs name, encrypted when they name recipients.
  *
  * @returns what was stored, with its size and digest
+ * @throws TransshipError `INPUT` when it would put secrets into an artifact of a public repository
  */
 export async function storeSnapshot(
   backend: Backend,
-  { id, created, cluster, entries }: NewSnapshot,
-  { layout, compression }: Pick<ExportInputs, 'layout' | 'compression'>,
-  signal: AbortSignal,
+  { id, created, cluster, entries: given }: NewSnapshot,
+  inputs: StoreInputs,
+  { env, signal }: Pick<RunContext, 'env' | 'signal'>,
 ): Promise<WrittenSnapshot> {
+  const { layout, compression, 'encrypt-to': encryptTo } = inputs;
+  // A recipient that is none is told before anything is read.
+  if (encryptTo !== undefined) await createEncryption(encryptTo);
+  const entries = await guard(given, backend, inputs, env);
   if (layout === 'tree') {
-    const tree = writeTree(entries, signal);
+    const tree = writeTree(entries, signal, encryptTo);
     const written = await backend.writeTree(id, cluster, tree.entries, signal);
     const { size, digest } = tree.summary();
     return { ...written, size, digest };
   }
-  const archive = writeArchive(entries, { compression, mtime: created, signal });
-  const written = await backend.write(id, suffixOf(compression), archive.bytes, signal);
+  const archive = writeArchive(entries, { compression, mtime: created, encryptTo, signal });
+  const suffix = `${suffixOf(compression)}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
+  const written = await backend.write(id, suffix, archive.bytes, signal);
   const { size, digest } = archive.summary();
   return { ...written, size, digest };
+}
+
+/** Artifacts are as public as their repository; who reads other places is their owner's to say. */
+async function guard(
+  entries: AsyncIterable<Entry>,
+  backend: Backend,
+  inputs: StoreInputs,
+  env: RunContext['env'],
+): Promise<AsyncIterable<Entry>> {
+  if (backend.name !== 'artifact' || inputs['encrypt-to'] !== undefined || inputs['allow-plaintext']) return entries;
+  const isPublic = await isPublicRepository(env, inputs['github-token'], fetch);
+  if (isPublic === false) return entries;
+  const repository = env.GITHUB_REPOSITORY ?? 'this run';
+  return refusePlaintext(
+    entries,
+    isPublic === true
+      ? `an artifact of the public repository ${repository}`
+      : `an artifact of ${repository}, should it be public, which could not be found out`,
+  );
 }

@@ -1,16 +1,21 @@
 import type { RunResult } from '../modes/run.ts';
-import { oneLine, printable } from './printable.ts';
+import { renderPlanMarkdown } from '../plan/render-markdown.ts';
+import { bytesOf, code, html, inline, pre, row, takeWithin } from './markdown.ts';
 import { type Failure, type Table, viewOf, type Warning } from './view.ts';
 
 /** GitHub drops the whole summary of a step that writes more: 1 MiB. */
 const MOST_BYTES = 1024 * 1024;
 /** Room for what stands around the parts that may be cut: heading, facts, table head, the note. */
 const RESERVED_BYTES = 16 * 1024;
-const MOST_BYTES_A_FAILURE = 32 * 1024;
 const MOST_WARNINGS = 100;
 
 /** The job summary of a result, as Markdown that GitHub accepts whatever the size of the run. */
 export function renderSummary(result: RunResult, warnings: readonly Warning[] = []): string {
+  if (result.summary.mode === 'plan') {
+    const notes = takeWithin(MOST_BYTES / 8, warnings.slice(0, MOST_WARNINGS), warning);
+    const listed = notes.length === 0 ? '' : `\n**Warnings**\n\n${notes.join('')}`;
+    return renderPlanMarkdown(result.summary.plan, MOST_BYTES - RESERVED_BYTES - Buffer.byteLength(listed)) + listed;
+  }
   const view = viewOf(result);
   const facts = view.facts.map(([label, value]) => `- **${label}:** ${code(value)}\n`).join('');
   const head = [heading(view.good, view.headline), facts];
@@ -52,24 +57,6 @@ function assemble(
   return sections.filter((section) => section !== '').join('\n');
 }
 
-/** Renders the first items that fit together into so many bytes, and no more of them. */
-function takeWithin<T>(most: number, items: readonly T[], render: (item: T) => string): string[] {
-  const taken: string[] = [];
-  let left = most;
-  for (const item of items) {
-    const part = render(item);
-    // A blank line follows each.
-    left -= Buffer.byteLength(part) + 1;
-    if (left < 0) break;
-    taken.push(part);
-  }
-  return taken;
-}
-
-function bytesOf(parts: readonly string[]): number {
-  return parts.reduce((sum, part) => sum + Buffer.byteLength(part) + 1, 0);
-}
-
 function missingOf(shown: readonly unknown[], all: readonly unknown[], noun: string): string[] {
   return shown.length === all.length ? [] : [`${shown.length} of ${all.length} ${noun}`];
 }
@@ -78,43 +65,10 @@ function heading(good: boolean, text: string): string {
   return `### ${good ? '✅' : '❌'} ${inline(text)}\n`;
 }
 
-function row(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => inline(cell)).join(' | ')} |\n`;
-}
-
 function warning({ title, message }: Warning): string {
   return `- ${title === undefined ? '' : `**${inline(title)}:** `}${inline(message)}\n`;
 }
 
 function details({ title, words }: Failure): string {
   return `<details><summary>${html(title)}</summary>\n\n${pre(words)}\n</details>\n`;
-}
-
-/** A block in which nothing is Markdown: text in `<pre>` needs only HTML's escapes, whatever its lines are. */
-function pre(text: string): string {
-  return `<pre>${html(printable(cut(text, MOST_BYTES_A_FAILURE)))}</pre>\n`;
-}
-
-function code(text: string): string {
-  return `<code>${html(oneLine(text))}</code>`;
-}
-
-/** Text inside a line or a table's cell: nothing in it acts as Markdown or HTML. */
-function inline(text: string): string {
-  return html(oneLine(text).replace(/[\\`*_[\]#~]/g, '\\$&')).replaceAll('|', '\\|');
-}
-
-function html(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
-
-function cut(text: string, most: number): string {
-  const bytes = Buffer.byteLength(text);
-  if (bytes <= most) return text;
-  // A character cut in two decodes to a replacement character.
-  const start = Buffer.from(text.slice(0, most))
-    .subarray(0, most)
-    .toString('utf8')
-    .replace(/\uFFFD$/, '');
-  return `${start}\n… (${bytes - Buffer.byteLength(start)} bytes more)`;
 }

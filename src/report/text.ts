@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { RunResult } from '../modes/run.ts';
+import { renderPlanText } from '../plan/render-text.ts';
 import { oneLine, printable } from './printable.ts';
 import { type Table, viewOf } from './view.ts';
 
@@ -22,6 +23,7 @@ const COLOUR_OF: Readonly<Record<string, Colour>> = {
 
 /** A result as lines of a terminal, ending in a line break. */
 export function renderText(result: RunResult, paint: Paint): string {
+  if (result.summary.mode === 'plan') return renderPlanText(result.summary.plan, paint);
   const view = viewOf(result);
   const width = Math.max(0, ...view.facts.map(([label]) => label.length));
   const lines = [

@@ -2,6 +2,7 @@ import type { StoredSnapshot } from '../backends/backend.ts';
 import { TransshipError } from '../errors.ts';
 import type { RunResult } from '../modes/run.ts';
 import type { Outputs } from '../outputs.ts';
+import type { RollBackResult } from '../undo/undo.ts';
 import type { Outcome, ReleaseResult, ResourceResult } from './results.ts';
 
 /** A warning as the report repeats it. */
@@ -70,8 +71,29 @@ export function viewOf(result: RunResult): View {
   };
 }
 
+/** `3 created removed, 1 changed put back`: what became of what a failed atomic import had done. */
+export function describeUndone({ removed, putBack, uninstalled, rolledBack, failures }: RollBackResult): string {
+  const parts = [
+    [removed, 'created removed'],
+    [putBack, 'changed put back'],
+    [uninstalled, 'releases uninstalled'],
+    [rolledBack, 'releases rolled back'],
+    [failures.length, 'could not be taken back'],
+  ] as const;
+  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return told.length === 0 ? 'nothing, for nothing had changed' : told.join(', ');
+}
+
 /** The error to end a failed run with, once its outputs are written. */
 export function failureOf({ outputs, summary }: RunResult): TransshipError {
+  if (summary.mode === 'plan') {
+    const { problems } = summary.plan;
+    return new TransshipError(
+      'PLAN_PROBLEMS',
+      `An import would fail: the plan has ${countOf(problems.length, 'problem')}. Nothing was changed.`,
+      { hint: 'They are listed with the plan, each with what to do.' },
+    );
+  }
   if (summary.mode === 'verify') {
     const [first, ...others] = summary.problems;
     const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
@@ -87,11 +109,23 @@ export function failureOf({ outputs, summary }: RunResult): TransshipError {
   ];
   const skipped = [...releases, ...objects].filter(({ outcome }) => outcome === 'skipped').length;
   const named = failed.slice(0, 10).join(', ') + (failed.length > 10 ? ` and ${failed.length - 10} more` : '');
+  const undone = 'undone' in summary ? summary.undone : undefined;
+  const back = undone === undefined ? '' : ` Taken back: ${describeUndone(undone)}.`;
   return new TransshipError(
-    'IMPORT_FAILED',
-    `${failed.length} of ${describeTotal(outputs)} failed${named === '' ? '' : `: ${named}`}.${skipped === 0 ? '' : ` Skipped because of it: ${skipped}.`}`,
-    { hint: 'The summary says why, for each. Those not named there are done.' },
+    summary.mode === 'teardown' ? 'TEARDOWN_FAILED' : 'IMPORT_FAILED',
+    `${failed.length} of ${describeTotal(outputs)} failed${named === '' ? '' : `: ${named}`}.${skipped === 0 || undone !== undefined ? '' : ` Skipped because of it: ${skipped}.`}${back}`,
+    {
+      hint:
+        undone === undefined
+          ? 'The summary says why, for each. Those not named there are done.'
+          : 'The summary says why, for each.',
+    },
   );
+}
+
+/** Whether a plan went well and has changes, and that is to be told by the exit status. */
+export function tellsChanges({ summary, failed }: RunResult): boolean {
+  return summary.mode === 'plan' && summary.exitCode && summary.plan.changed && !failed;
 }
 
 /** `1 release`, `2 releases`. */
@@ -135,8 +169,22 @@ function countObjects(resources: readonly ResourceResult[], which: 'done' | 'all
   return resources.reduce((sum, row) => sum + outcomes.reduce((total, outcome) => total + row[outcome], 0), 0);
 }
 
+function countDone({ releases = [], resources = [] }: Outputs): number {
+  return releases.filter(({ outcome }) => !ORDER.includes(outcome)).length + countObjects(resources, 'done');
+}
+
+function headlineOfTeardown(
+  outputs: Outputs,
+  { cluster, dryRun, environments, namespaces }: Extract<RunResult['summary'], { mode: 'teardown' }>,
+): string {
+  if (environments.length === 0) return `No environment in ${cluster} has expired`;
+  const content = describeContent({ ...outputs, releases: outputs.releases ?? [], resources: outputs.resources ?? [] });
+  const and = namespaces.length === 0 ? '' : `, ${countOf(namespaces.length, 'namespace')} among them,`;
+  const what = `${content}${and} of ${environments.length === 1 ? 'environment' : 'environments'} ${environments.join(', ')}`;
+  return `${dryRun ? 'Would remove' : 'Removed'} ${what} from ${cluster}`;
+}
+
 function headlineOf({ outputs, summary, failed }: RunResult): string {
-  const releases = outputs.releases ?? [];
   switch (summary.mode) {
     case 'export': {
       // Of a kind, `skipped` are those that the rules leave out.
@@ -145,15 +193,24 @@ function headlineOf({ outputs, summary, failed }: RunResult): string {
     }
     case 'import': {
       if (!failed) return `Imported ${describeContent(outputs)} into ${summary.cluster}`;
-      const done =
-        releases.filter(({ outcome }) => !ORDER.includes(outcome)).length +
-        countObjects(outputs.resources ?? [], 'done');
-      return `Imported ${done} of ${describeTotal(outputs)} into ${summary.cluster}`;
+      return `Imported ${countDone(outputs)} of ${describeTotal(outputs)} into ${summary.cluster}`;
     }
+    case 'promote': {
+      const where = `from ${summary.source} into ${summary.cluster}`;
+      if (!failed) return `Promoted ${describeContent(outputs)} ${where}`;
+      return `Promoted ${countDone(outputs)} of ${describeTotal(outputs)} ${where}`;
+    }
+    case 'plan':
+      return `Plan of an import into ${summary.cluster}`;
+    case 'teardown':
+      return headlineOfTeardown(outputs, summary);
     case 'list':
       return outputs.snapshots?.length ? countOf(outputs.snapshots.length, 'snapshot') : 'No snapshots';
     case 'verify':
-      return `Snapshot ${outputs.snapshot} is ${failed ? 'damaged' : 'whole'}`;
+      if (failed) return `Snapshot ${outputs.snapshot} is damaged`;
+      return summary.unread === true
+        ? `Snapshot ${outputs.snapshot} is as it was stored; it is encrypted, and its content was not read`
+        : `Snapshot ${outputs.snapshot} is whole`;
   }
 }
 
@@ -167,8 +224,17 @@ function factsOf({ outputs, summary }: RunResult): [string, string][] {
     ['Digest', outputs.digest],
     [
       'Content',
-      summary.mode === 'verify' ? `${countOf(summary.files, 'file')}, ${formatSize(summary.bytes)}` : undefined,
+      summary.mode === 'verify' && summary.unread !== true
+        ? `${countOf(summary.files, 'file')}, ${formatSize(summary.bytes)}`
+        : undefined,
     ],
+    [
+      'Taken back',
+      (summary.mode === 'import' || summary.mode === 'promote') && summary.undone !== undefined
+        ? describeUndone(summary.undone)
+        : undefined,
+    ],
+    ['Plan', outputs['plan-id']],
   ];
   return facts.flatMap(([label, value]): [string, string][] => (value === undefined ? [] : [[label, value]]));
 }

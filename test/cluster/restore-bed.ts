@@ -10,8 +10,10 @@ import { collectCrds } from '../../src/crds/collect.ts';
 import { runProgram } from '../../src/exec.ts';
 import type { ArchiveFiles } from '../../src/releases/bundles.ts';
 import { collectReleases } from '../../src/releases/collect.ts';
+import type { Explain } from '../../src/releases/explain.ts';
+import type { ReleasePlan } from '../../src/releases/plan-releases.ts';
 import { decodeRecord, type ReleaseRecord } from '../../src/releases/record.ts';
-import { prepareRestore, type RestoreOptions } from '../../src/releases/restore.ts';
+import { prepareRestore, type ReleaseRestore, type RestoreOptions } from '../../src/releases/restore.ts';
 import { type Reporter, silentReporter } from '../../src/report/reporter.ts';
 import type { ReleaseResult } from '../../src/report/results.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
@@ -45,6 +47,8 @@ export interface RestoreBed {
   /** What an export of the source yields. */
   snapshot(...namespaces: string[]): Promise<Snapshot>;
   restore(files: Snapshot, options?: RestoreChoice): Promise<ReleaseResult[]>;
+  /** What `restore` with the same options would do. */
+  plan(files: Snapshot, explain: Explain, options?: RestoreChoice): Promise<ReleasePlan>;
   close(): Promise<void>;
 }
 
@@ -63,6 +67,35 @@ export async function startRestoreBed(): Promise<RestoreBed> {
   const tools = await ensureTools(['helm3', 'helm4']);
   const [source, target] = await Promise.all(['source', 'target'].map((name) => startSide(name, folder, tools)));
   if (source === undefined || target === undefined) throw new Error('There are two sides.');
+
+  const prepare = async (files: Snapshot, choice: RestoreChoice): Promise<ReleaseRestore> => {
+    const { helm = 'helm4', map = {}, only, history, ...options } = choice;
+    const names = new Set([...files.keys()].filter((path) => path.startsWith('_releases/')).map(nameIn));
+    const temporaryDirectory = await mkdtemp(join(folder, 'import-'));
+    return prepareRestore(asArchive(files), {
+      mayBeEmpty: false,
+      choice: {
+        namespaces: [],
+        exclude: only === undefined ? [] : [...names].filter((name) => !only.includes(name)),
+        history: history ?? 'all',
+      },
+      namespaceMap: new Map(Object.entries(map)),
+      helm: { path: tools[helm], version: helm, major: helm === 'helm3' ? 3 : 4 },
+      runProgram,
+      cluster: target.cluster,
+      env: { PATH: process.env.PATH, HOME: folder },
+      temporaryDirectory,
+      timeout: '30s',
+      crdTimeout: 30_000,
+      wait: false,
+      noHooks: false,
+      replace: false,
+      concurrency: 4,
+      origin: 'snapshot 26-01-31_12-00-00 of source',
+      reporter: silentReporter,
+      ...options,
+    });
+  };
 
   return {
     folder,
@@ -88,34 +121,13 @@ export async function startRestoreBed(): Promise<RestoreBed> {
       if (entry !== undefined) files.set(entry.path, await readBody(entry));
       return files;
     },
-    async restore(files, { helm = 'helm4', map = {}, only, history, ...options } = {}) {
-      const names = new Set([...files.keys()].filter((path) => path.startsWith('_releases/')).map(nameIn));
-      const temporaryDirectory = await mkdtemp(join(folder, 'import-'));
-      const prepared = await prepareRestore(asArchive(files), {
-        mayBeEmpty: false,
-        choice: {
-          namespaces: [],
-          exclude: only === undefined ? [] : [...names].filter((name) => !only.includes(name)),
-          history: history ?? 'all',
-        },
-        namespaceMap: new Map(Object.entries(map)),
-        helm: { path: tools[helm], version: helm, major: helm === 'helm3' ? 3 : 4 },
-        runProgram,
-        cluster: target.cluster,
-        env: { PATH: process.env.PATH, HOME: folder },
-        temporaryDirectory,
-        timeout: '30s',
-        crdTimeout: 30_000,
-        wait: false,
-        noHooks: false,
-        replace: false,
-        concurrency: 4,
-        origin: 'snapshot 26-01-31_12-00-00 of source',
-        reporter: silentReporter,
-        ...options,
-      });
+    async restore(files, options = {}) {
+      const prepared = await prepare(files, options);
       await prepared.applyCrds();
       return prepared.install();
+    },
+    async plan(files, explain, options = {}) {
+      return (await prepare(files, { ...options, planning: true })).plan(explain);
     },
     async close() {
       await Promise.all([source, target].map(({ cluster }) => cluster.close()));

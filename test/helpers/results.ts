@@ -1,4 +1,5 @@
 import type { RunResult } from '../../src/modes/run.ts';
+import type { Plan } from '../../src/plan/plan.ts';
 import type { ReleaseResult, ResourceResult } from '../../src/report/results.ts';
 
 /** One row, with what matters to the test put in its place. */
@@ -55,3 +56,20 @@ export const halfImported: RunResult = {
     changed: true,
   },
 };
+
+/** What mode plan returns of a plan. */
+export function planned(plan: Plan, exitCode = false): RunResult {
+  return {
+    failed: plan.problems.length > 0,
+    summary: { mode: 'plan', cluster: plan.target.context, plan, exitCode },
+    outputs: {
+      snapshot: plan.snapshot.id,
+      location: plan.snapshot.location,
+      digest: plan.snapshot.digest,
+      counts: plan.counts,
+      changed: plan.changed,
+      'plan-id': plan.id,
+      plan,
+    },
+  };
+}

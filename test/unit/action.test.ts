@@ -117,7 +117,9 @@ describe('secrets', () => {
     const { of } = await run({ INPUT_MODE: 'list', INPUT_KUBECONFIG: kubeconfig });
     expect(of('setSecret')).toEqual([['hunter2']]);
     expect(of('setFailed')).toEqual([
-      ['kubeconfig: was given, but does not belong to mode list. Remove it: it is for mode export or import.'],
+      [
+        'kubeconfig: was given, but does not belong to mode list. Remove it: it is for mode export, plan, import, promote or teardown.',
+      ],
     ]);
   });
 });

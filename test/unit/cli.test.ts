@@ -7,7 +7,8 @@ import { type CliHost, runCli } from '../../src/cli.ts';
 import { TransshipError } from '../../src/errors.ts';
 import type { Inputs } from '../../src/inputs.ts';
 import type { RunContext } from '../../src/modes/run.ts';
-import { exported, halfImported } from '../helpers/results.ts';
+import { nothingPlanned, promotion, stopped } from '../helpers/plans.ts';
+import { exported, halfImported, planned } from '../helpers/results.ts';
 
 let parent: string;
 beforeEach(() => {
@@ -50,7 +51,15 @@ describe('help', () => {
     async (...args) => {
       const { status, stdout, stderr } = await run(args);
       expect(stdout).toContain('Usage: transship MODE [flags]\n');
-      expect(stdout).toMatch(/Modes:\n {2}export +Write a snapshot.*\n {2}import .*\n {2}list .*\n {2}verify /);
+      expect([...stdout.matchAll(/^ {2}([a-z]+) +[A-Z]/gm)].map(([, mode]) => mode)).toEqual([
+        'export',
+        'plan',
+        'import',
+        'promote',
+        'list',
+        'verify',
+        'teardown',
+      ]);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     },
   );
@@ -126,12 +135,12 @@ describe('wrong command lines end with status 2, say why on standard error, and 
     [
       'an unknown mode',
       ['exprot'],
-      'error: mode: "exprot" is not a mode. Give export, import, list or verify. Did you mean export?\nSee transship --help.\n',
+      'error: mode: "exprot" is not a mode. Give export, plan, import, promote, list, verify or teardown. Did you mean export?\nSee transship --help.\n',
     ],
     [
       'a flag before the mode',
       ['--verbose', 'export'],
-      'error: mode: is missing. Give export, import, list or verify.\nSee transship --help.\n',
+      'error: mode: is missing. Give export, plan, import, promote, list, verify or teardown.\nSee transship --help.\n',
     ],
     [
       'a mistyped flag, whose value is not blamed too',
@@ -151,7 +160,7 @@ describe('wrong command lines end with status 2, say why on standard error, and 
     [
       'a flag of another mode',
       ['export', '--replace'],
-      'error: replace: "true" does not belong to mode export. Remove it: it is for mode import.\nSee transship export --help.\n',
+      'error: replace: "true" does not belong to mode export. Remove it: it is for mode plan, import or promote.\nSee transship export --help.\n',
     ],
     [
       'a flag without its value',
@@ -187,6 +196,16 @@ describe('wrong command lines end with status 2, say why on standard error, and 
       'a kubeconfig as text, which is not shown',
       ['export', '--kubeconfig', 'users: [{ user: { token: hunter2 } }]'],
       'error: kubeconfig: was given as text. Give a file, or - to read it from standard input: other processes can read a command line.\nSee transship export --help.\n',
+    ],
+    [
+      'the kubeconfig of a target as text, which is not shown',
+      ['promote', '--target-kubeconfig', 'users: [{ user: { token: hunter2 } }]'],
+      'error: target-kubeconfig: was given as text. Give a file: other processes can read a command line.\nSee transship promote --help.\n',
+    ],
+    [
+      'an identity as text, which is not shown',
+      ['verify', '--identity', `AGE-SECRET-KEY-1${'Q'.repeat(58)}`],
+      'error: identity: was given as text. Give a file: other processes can read a command line.\nSee transship verify --help.\n',
     ],
     [
       'several at once',
@@ -231,6 +250,26 @@ describe('a run', () => {
     expect(stderr).toMatch(
       /Imported 1 of 3 releases into prod[\s\S]*failed pre-install:[\s\S]*error: 1 of 3 releases failed: shop\/db\. Skipped because of it: 1\.\n/,
     );
+  });
+
+  it('that planned changes has status 0, and 3 only where that was asked for', async () => {
+    const planning = (exitCode: boolean) => async () => planned(promotion, exitCode);
+    expect((await run(['plan'], { runMode: planning(false) })).status).toBe(0);
+    expect((await run(['plan', '--exit-code'], { runMode: planning(true) })).status).toBe(3);
+  });
+
+  it('that planned no changes has status 0 whatever was asked for', async () => {
+    const runMode = async () => planned(nothingPlanned, true);
+    expect((await run(['plan', '--exit-code'], { runMode })).status).toBe(0);
+  });
+
+  it('whose plan has problems has status 1, and prints the whole plan before that', async () => {
+    const { status, stdout, stderr } = await run(['plan', '--exit-code', '-o', 'json'], {
+      runMode: async () => planned(stopped, true),
+    });
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ 'plan-id': stopped.id, plan: { problems: stopped.problems } });
+    expect(stderr).toMatch(/error: An import would fail: the plan has \d+ problems?\. Nothing was changed\.\n/);
   });
 
   it('that throws prints message, hint and causes, and has status 1', async () => {
@@ -284,6 +323,18 @@ describe('a run', () => {
     const { stderr } = await run(['list'], { runMode, env: { GITHUB_TOKEN: 'hunter2' } });
     expect(stderr).toContain('sent ***\n');
     expect(stderr).not.toContain('hunter2');
+  });
+
+  it('takes the key of S3 from the environment, where S3 is asked, and hides it', async () => {
+    const env = { TRANSSHIP_S3_SSE_CUSTOMER_KEY: Buffer.alloc(32, 7).toString('base64') };
+    const runMode = async (_: Inputs, { reporter }: RunContext) => {
+      reporter.warn(`key ${env.TRANSSHIP_S3_SSE_CUSTOMER_KEY}`);
+      return exported;
+    };
+    const { runs, stderr } = await run(['list', '--path', 's3://backups'], { runMode, env });
+    expect(runs).toEqual([expect.objectContaining({ 's3-sse-customer-key': env.TRANSSHIP_S3_SSE_CUSTOMER_KEY })]);
+    expect(stderr).toContain('warning: key ***\n');
+    expect((await run(['list', '--path', './snapshots'], { env })).status).toBe(0);
   });
 
   it('never shows the credentials of a kubeconfig read from standard input', async () => {

@@ -22,6 +22,7 @@ describe('what a mode gets when only the mode is given', () => {
       history: 'all',
       compression: 'zstd',
       layout: 'archive',
+      'allow-plaintext': false,
       concurrency: 8,
       summary: true,
       backend: 'local',
@@ -35,8 +36,14 @@ describe('what a mode gets when only the mode is given', () => {
       history: 'all',
       snapshot: 'latest',
       'namespace-map': {},
+      'storage-class-map': {},
+      'image-map': {},
+      'replace-text': {},
       replace: false,
       recreate: false,
+      prune: false,
+      atomic: false,
+      'dry-run': false,
       'no-hooks': false,
       wait: false,
       timeout: 300_000,
@@ -44,6 +51,36 @@ describe('what a mode gets when only the mode is given', () => {
       summary: true,
       backend: 'artifact',
       path: 'transship',
+    });
+  });
+
+  it('gives plan what import takes, so that both can be given the same', () => {
+    const imported = Object.entries(parseInputs({ mode: 'import' }, 'cli')).filter(([name]) => name !== 'dry-run');
+    expect(parseInputs({ mode: 'plan' }, 'cli')).toEqual({
+      ...Object.fromEntries(imported),
+      mode: 'plan',
+      'exit-code': false,
+    });
+  });
+
+  it('stores nothing of what is promoted unless a place is given', () => {
+    const raw = { mode: 'promote', 'target-context': 'prod' };
+    expect(parseInputs(raw, 'cli')).toMatchObject({ include: ['releases'], concurrency: 4, storage: undefined });
+    expect(parseInputs({ ...raw, path: 's3://backups/stage' }, 'cli')).toMatchObject({
+      storage: { backend: 's3', path: 's3://backups/stage' },
+    });
+  });
+
+  it('gives teardown no storage', () => {
+    expect(parseInputs({ mode: 'teardown', environment: 'pr-42' }, 'action')).toEqual({
+      mode: 'teardown',
+      environment: 'pr-42',
+      expired: false,
+      'no-hooks': false,
+      timeout: 300_000,
+      'dry-run': false,
+      concurrency: 4,
+      summary: true,
     });
   });
 
@@ -58,12 +95,22 @@ describe('what a mode gets when only the mode is given', () => {
   });
 });
 
+it('takes texts with commas, line breaks between them, and an empty one to put in place', () => {
+  const raw = { mode: 'import', 'replace-text': 'a,b=c,d\nstage.=\nx=1=2' };
+  expect(parseInputs(raw, 'cli')).toMatchObject({ 'replace-text': { 'a,b': 'c,d', 'stage.': '', x: '1=2' } });
+});
+
+it('takes days and hours to live', () => {
+  const ttl = (text: string) => parseInputs({ mode: 'import', environment: 'pr-42', ttl: text }, 'cli');
+  expect(ttl('7d')).toMatchObject({ ttl: 604_800_000 });
+  expect(ttl('1h30m')).toMatchObject({ ttl: 5_400_000 });
+});
+
 it('turns every text into its value', () => {
   const raw = {
     mode: 'import',
     namespace: 'shop, billing\nteam-*',
     include: 'releases,resources',
-    selector: 'team=web',
     exclude: 'shop/old-*,Job,shop/secrets/tmp-*',
     'restore-status': 'widgets.example.com',
     history: '3',
@@ -77,6 +124,17 @@ it('turns every text into its value', () => {
     kubeconfig: '/tmp/config',
     context: 'prod',
     'namespace-map': 'shop:shop-prod\nbilling = money',
+    'storage-class-map': 'standard:fast, local-path = premium.example',
+    'image-map': 'registry.stage.example=registry.prod.example, nginx:1.27=nginx:1.28',
+    'replace-text': 'stage.example.com=www.example.com',
+    transforms: 'transforms.yaml',
+    prune: 'true',
+    atomic: 'true',
+    'plan-id': '26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015',
+    'dry-run': 'false',
+    environment: 'pr-42',
+    identity: 'key.txt',
+    's3-sse-customer-key': Buffer.alloc(32, 7).toString('base64'),
     replace: 'true',
     recreate: 'true',
     'no-hooks': 'false',
@@ -91,7 +149,6 @@ it('turns every text into its value', () => {
     mode: 'import',
     namespace: ['shop', 'billing', 'team-*'],
     include: ['releases', 'resources'],
-    selector: 'team=web',
     exclude: ['shop/old-*', 'Job', 'shop/secrets/tmp-*'],
     'restore-status': ['widgets.example.com'],
     history: 3,
@@ -105,6 +162,17 @@ it('turns every text into its value', () => {
     kubeconfig: '/tmp/config',
     context: 'prod',
     'namespace-map': { shop: 'shop-prod', billing: 'money' },
+    'storage-class-map': { standard: 'fast', 'local-path': 'premium.example' },
+    'image-map': { 'registry.stage.example': 'registry.prod.example', 'nginx:1.27': 'nginx:1.28' },
+    'replace-text': { 'stage.example.com': 'www.example.com' },
+    transforms: 'transforms.yaml',
+    prune: true,
+    atomic: true,
+    'plan-id': '26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015',
+    'dry-run': false,
+    environment: 'pr-42',
+    identity: 'key.txt',
+    's3-sse-customer-key': Buffer.alloc(32, 7).toString('base64'),
     replace: true,
     recreate: true,
     'no-hooks': false,
@@ -145,17 +213,17 @@ describe('where snapshots are kept', () => {
 
 describe('what is refused, and in which words', () => {
   it.each<[string, RawInputs, string]>([
-    ['no mode', {}, 'mode: is missing. Give export, import, list or verify.'],
-    ['an empty mode', { mode: '' }, 'mode: is missing. Give export, import, list or verify.'],
+    ['no mode', {}, 'mode: is missing. Give export, plan, import, promote, list, verify or teardown.'],
+    ['an empty mode', { mode: '' }, 'mode: is missing. Give export, plan, import, promote, list, verify or teardown.'],
     [
       'a mistyped mode',
       { mode: 'improt' },
-      'mode: "improt" is not a mode. Give export, import, list or verify. Did you mean import?',
+      'mode: "improt" is not a mode. Give export, plan, import, promote, list, verify or teardown. Did you mean import?',
     ],
     [
       'a mode that is not there yet',
-      { mode: 'teardown' },
-      'mode: "teardown" is not a mode. Give export, import, list or verify.',
+      { mode: 'clear' },
+      'mode: "clear" is not a mode. Give export, plan, import, promote, list, verify or teardown.',
     ],
     [
       'a mistyped input',
@@ -165,17 +233,17 @@ describe('what is refused, and in which words', () => {
     [
       'an input of one other mode',
       { mode: 'export', replace: 'true' },
-      'replace: "true" does not belong to mode export. Remove it: it is for mode import.',
+      'replace: "true" does not belong to mode export. Remove it: it is for mode plan, import or promote.',
     ],
     [
       'an input of several other modes',
       { mode: 'list', digest: 'x' },
-      'digest: "x" does not belong to mode list. Remove it: it is for mode import or verify.',
+      'digest: "x" does not belong to mode list. Remove it: it is for mode plan, import or verify.',
     ],
     [
       'a secret of another mode, which is not shown',
       { mode: 'verify', kubeconfig: 'hunter2' },
-      'kubeconfig: was given, but does not belong to mode verify. Remove it: it is for mode export or import.',
+      'kubeconfig: was given, but does not belong to mode verify. Remove it: it is for mode export, plan, import, promote or teardown.',
     ],
     ['a flag without a value', { mode: 'list', path: '' }, 'path: has no value. Give it one, or leave it out.'],
     ['a word for a boolean', { mode: 'import', wait: 'yes' }, 'wait: "yes" is neither true nor false.'],
@@ -228,7 +296,7 @@ describe('what is refused, and in which words', () => {
     [
       'one namespace mapped to two',
       { mode: 'import', 'namespace-map': 'shop:a,shop:b' },
-      'namespace-map: "shop" is mapped twice, to a and to b. Give each namespace one target.',
+      'namespace-map: "shop" is mapped twice, to a and to b. Give each one target.',
     ],
     [
       'a snapshot that is no id',
@@ -311,6 +379,96 @@ describe('what is refused, and in which words', () => {
       'recreate: "true" needs replace too. Set replace to true.',
     ],
     [
+      'pruning where nothing says what former imports brought',
+      { mode: 'import', prune: 'true', replace: 'true' },
+      'prune: "true" needs environment too. Name the environment whose former imports are to be looked at.',
+    ],
+    [
+      'pruning without being allowed to change anything',
+      { mode: 'plan', prune: 'true', environment: 'pr-42' },
+      'prune: "true" needs replace too. Set replace to true.',
+    ],
+    [
+      'pruning of what a selector leaves out',
+      { mode: 'import', prune: 'true', replace: 'true', environment: 'pr-42', selector: 'team=web' },
+      'prune: "true" does not go with selector: what it leaves out would be deleted. Remove one.',
+    ],
+    [
+      'an end for what has no name',
+      { mode: 'import', ttl: '72h' },
+      'ttl: "72h" needs environment too. Name the environment that is to expire.',
+    ],
+    [
+      'a time to live that is none',
+      { mode: 'import', environment: 'pr-42', ttl: 'a week' },
+      'ttl: "a week" is not a duration. Give numbers with a unit, such as 90m, 72h or 7d.',
+    ],
+    [
+      "a name that no label's value can be",
+      { mode: 'import', environment: 'feature/x' },
+      'environment: "feature/x" is not an environment\'s name. Give at most 63 letters, digits, -, _ and ., such as pr-42.',
+    ],
+    [
+      'a plan that is none',
+      { mode: 'import', 'plan-id': 'latest' },
+      'plan-id: "latest" is not a plan\'s id. Give the output plan-id of mode plan, such as 26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015.',
+    ],
+    [
+      'a file that no plan is written as',
+      { mode: 'plan', 'plan-files': 'plan.pdf' },
+      'plan-files: "plan.pdf" is no file for a plan. Give a path that ends in .html, .json, .md or .txt.',
+    ],
+    [
+      'promoting to nowhere',
+      { mode: 'promote', context: 'stage' },
+      'target-context: is missing. Give the context to import into, or target-kubeconfig.',
+    ],
+    [
+      'how to store what is not stored',
+      { mode: 'promote', 'target-context': 'prod', compression: 'xz' },
+      'compression: is about a stored snapshot, and nothing is stored. Give path too, or remove it.',
+    ],
+    [
+      'a teardown of nothing',
+      { mode: 'teardown' },
+      'environment: is missing. Name the environment to remove, or set expired to true.',
+    ],
+    [
+      'a teardown of one and of all that have expired',
+      { mode: 'teardown', environment: 'pr-42', expired: 'true' },
+      'expired: "true" does not go with environment. Remove one of the two.',
+    ],
+    [
+      'a private key to encrypt to',
+      { mode: 'export', 'encrypt-to': 'ssh-ed25519 AAAA' },
+      'encrypt-to: "ssh-ed25519 AAAA" is not an age public key. Give one that begins with age1, as age-keygen prints it.',
+    ],
+    [
+      'plaintext of what is encrypted',
+      { mode: 'export', backend: 'artifact', 'encrypt-to': `age1${'q'.repeat(58)}`, 'allow-plaintext': 'true' },
+      'allow-plaintext: "true" does not go with encrypt-to. Remove one of the two.',
+    ],
+    [
+      'a KMS key without KMS',
+      { mode: 'export', path: 's3://backups', 's3-sse': 'AES256', 's3-sse-kms-key-id': 'alias/backups' },
+      's3-sse-kms-key-id: "alias/backups" needs s3-sse aws:kms or aws:kms:dsse. Set s3-sse, or remove it.',
+    ],
+    [
+      'a customer key that is none, which is not shown',
+      { mode: 'list', path: 's3://backups', 's3-sse-customer-key': 'hunter2' },
+      's3-sse-customer-key: is not a key. Give 32 random bytes in base64, such as openssl rand -base64 32 prints them.',
+    ],
+    [
+      'a customer key for a folder, which is not shown',
+      { mode: 'list', path: './snapshots', 's3-sse-customer-key': Buffer.alloc(32, 7).toString('base64') },
+      's3-sse-customer-key: was given, but it is only for backend s3, and here it is local. Remove it, or set backend to s3.',
+    ],
+    [
+      'an image that is mapped twice',
+      { mode: 'import', 'image-map': 'a.example=b.example,a.example=c.example' },
+      'image-map: "a.example" is mapped twice, to b.example and to c.example. Give each one target.',
+    ],
+    [
       'a repository without a run',
       { mode: 'import', backend: 'artifact', repository: 'octo-org/shop' },
       'repository: "octo-org/shop" needs run-id too. Give the id of the run there that exported the snapshot.',
@@ -337,9 +495,9 @@ describe('what is refused, and in which words', () => {
       [
         '5 inputs are wrong:',
         '- history: "some" is not allowed. Give all, or how many of the newest revisions (1 or more).',
-        '- wait: "true" does not belong to mode export. Remove it: it is for mode import.',
-        '- run-id: "12" does not belong to mode export. Remove it: it is for mode import, list or verify.',
-        '- repository: "x" does not belong to mode export. Remove it: it is for mode import, list or verify.',
+        '- wait: "true" does not belong to mode export. Remove it: it is for mode plan, import or promote.',
+        '- run-id: "12" does not belong to mode export. Remove it: it is for mode plan, import, list or verify.',
+        '- repository: "x" does not belong to mode export. Remove it: it is for mode plan, import, list or verify.',
         '- s3region: is not an input. Did you mean s3-region?',
       ].join('\n'),
     );

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { entryOf } from '../../../src/archive/entry.ts';
@@ -11,12 +11,15 @@ import { parseInputs } from '../../../src/inputs.ts';
 import { run as list } from '../../../src/modes/list.ts';
 import type { RunContext } from '../../../src/modes/run.ts';
 import { openSnapshot } from '../../../src/modes/storage.ts';
+import { storeSnapshot } from '../../../src/modes/store.ts';
 import { run as verify } from '../../../src/modes/verify.ts';
 import { silentReporter } from '../../../src/report/reporter.ts';
 import { streamOf, temporaryFolder } from '../archive/helpers.ts';
+import { newKeys } from '../archive/keys.ts';
 
 const ID = '26-01-31_12-00-00';
 const CREATED = new Date('2026-01-31T12:00:00Z');
+const keys = await newKeys();
 const ROLES = '{"apiVersion":"v1","kind":"List","metadata":{},"items":[\n]}\n';
 
 const entries = () =>
@@ -130,10 +133,94 @@ it('each thing that is wrong with a tree is told', async () => {
   expect(result.outputs.digest).toBeUndefined();
 });
 
-async function verifyIn(folder: string, given: { digest?: string } = {}) {
+describe.each([
+  ['an archive', 'archive'],
+  ['a tree', 'tree'],
+] as const)('an encrypted snapshot that is %s', (_what, layout) => {
+  const { identity, recipient } = keys;
+  const store = async () => {
+    const folder = temporaryFolder();
+    const backend = new LocalBackend(folder);
+    const inputs = { layout, compression: 'zstd' as const, 'encrypt-to': [recipient], 'allow-plaintext': false };
+    const snapshot = { id: ID, created: CREATED, cluster: 'stage', entries: entries() };
+    const written = await storeSnapshot(backend, snapshot, inputs, contextOf());
+    return { folder, backend, written };
+  };
+  /** Changes a byte of the archive, or of a file of the tree. */
+  const damage = (location: string) => {
+    const file = layout === 'tree' ? join(location, 'shop/roles.json.age') : location;
+    const bytes = readFileSync(file);
+    bytes[bytes.byteLength - 20] = (bytes[bytes.byteLength - 20] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+  };
+
+  it('is listed without a key, as encrypted', async () => {
+    const { backend, written } = await store();
+    const { digest: _digest, ...listed } = written;
+    expect(await backend.list()).toEqual([listed]);
+    expect(written).toMatchObject({ encrypted: true, layout });
+  });
+
+  it('is opened with an identity, and pinned by what is stored', async () => {
+    const { backend, written } = await store();
+    const { digest, size } = written;
+    const options = { directory: temporaryFolder(), digest, identities: [identity] };
+    const spool = await openSnapshot(backend, await backend.find(ID), options);
+    onTestFinished(() => spool.close());
+    expect((await spool.read('shop/roles.json')).toString()).toBe(ROLES);
+    expect({ digest: spool.digest, size: spool.size }).toEqual({ digest, size });
+  });
+
+  it('is not opened without one', async () => {
+    const { backend } = await store();
+    await expect(openSnapshot(backend, await backend.find(ID), { directory: temporaryFolder() })).rejects.toMatchObject(
+      {
+        code: 'INPUT',
+        message: 'The snapshot is encrypted to 1 recipient, and no identity is given.',
+      },
+    );
+  });
+
+  it('is verified whole with an identity', async () => {
+    const { folder, written } = await store();
+    const result = await verifyIn(folder, { identity });
+    expect(result.summary).toEqual({ mode: 'verify', files: 2, bytes: expect.any(Number), problems: [] });
+    expect(result.outputs).toMatchObject({ digest: written.digest, size: written.size, releases: [] });
+    damage(written.location);
+    const damaged = await verifyIn(folder, { identity });
+    expect(damaged.failed).toBe(true);
+    expect(damaged.summary).toMatchObject({
+      problems: [expect.stringContaining('The encrypted bytes are cut or were changed')],
+    });
+  });
+
+  it('is verified without a key as far as that goes, and that is said', async () => {
+    const { folder, written } = await store();
+    const warnings: string[] = [];
+    const result = await verifyIn(folder, { digest: written.digest ?? '' }, warnings);
+    expect(result).toEqual({
+      outputs: { snapshot: ID, location: written.location, digest: written.digest, size: written.size },
+      summary: { mode: 'verify', files: 0, bytes: 0, unread: true, problems: [] },
+      failed: false,
+    });
+    expect(warnings).toEqual(['No identity is given, so only what is stored was checked, and not what is in it.']);
+  });
+
+  it('is not verified when what is stored was changed', async () => {
+    const { folder, written } = await store();
+    damage(written.location);
+    const result = await verifyIn(folder, { digest: written.digest ?? '' });
+    expect(result.failed).toBe(true);
+    const problem = layout === 'tree' ? 'shop/roles.json.age is damaged: its SHA-1' : 'its digest is sha256:';
+    expect(result.summary).toMatchObject({ problems: [expect.stringContaining(problem)] });
+  });
+});
+
+async function verifyIn(folder: string, given: Record<string, string> = {}, warnings: string[] = []) {
   const inputs = parseInputs({ mode: 'verify', path: `${folder}/`, ...given }, 'cli');
   if (inputs.mode !== 'verify') throw new Error('It is another mode.');
-  return verify(inputs, contextOf());
+  const reporter = { ...silentReporter, warn: (message: string) => void warnings.push(message) };
+  return verify(inputs, { ...contextOf(), reporter });
 }
 
 function contextOf(): RunContext {
