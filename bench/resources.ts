@@ -54,10 +54,16 @@ export async function measureExport(bed: Bed, cluster: TestCluster): Promise<Mea
  * Imports a folder's snapshot into a cluster of its own.
  *
  * @param objects - how many of the bench's objects there must be afterwards
+ * @param more - further arguments
  */
-export function measureImport(bed: Bed, folder: string, objects: number): Promise<Measured> {
+export function measureImport(
+  bed: Bed,
+  folder: string,
+  objects: number,
+  more: readonly string[] = [],
+): Promise<Measured> {
   return bed.withCluster('imported', async (cluster) => {
-    const measured = await measureBundle(['import', '--path', folder], { env: bed.env(cluster) });
+    const measured = await measureBundle(['import', '--path', folder, ...more], { env: bed.env(cluster) });
     const there = await countOfBench(cluster);
     if (there !== objects) throw new Error(`The import brought ${there} of the bench's ${objects} objects.`);
     return measured;
@@ -177,13 +183,15 @@ async function countOfBench({ kubeconfig }: TestCluster): Promise<number> {
 
 let folders = 0;
 
-async function newFolder(bed: Bed): Promise<string> {
+/** A folder of its own; it goes with the bed. */
+export async function newFolder(bed: Bed): Promise<string> {
   const folder = join(bed.folder, `resources-${folders++}`);
   await mkdir(folder);
   return folder;
 }
 
-async function archiveIn(folder: string): Promise<string> {
+/** The one snapshot in a folder. */
+export async function archiveIn(folder: string): Promise<string> {
   const [file, ...more] = await readdir(folder);
   if (file === undefined || more.length > 0) throw new Error(`${folder} should hold one snapshot.`);
   return join(folder, file);

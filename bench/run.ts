@@ -7,6 +7,7 @@ import { benchExport } from './export.ts';
 import { benchImport } from './import.ts';
 import { type BenchRow, formatTable, holds } from './measure.ts';
 import { benchMemory } from './memory.ts';
+import { benchPlan } from './plan.ts';
 import { benchResources } from './resources.ts';
 import { benchResourcesLarge } from './resources-large.ts';
 import { benchStart } from './start.ts';
@@ -18,6 +19,7 @@ const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   export: benchExport,
   memory: benchMemory,
   resources: benchResources,
+  plan: benchPlan,
   'resources-large': benchResourcesLarge,
 };
 

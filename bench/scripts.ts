@@ -14,7 +14,10 @@ export type RunScript = (
 ) => Promise<Timed>;
 
 /** Bundles a script of this folder, as Transship is bundled. What it gets in its environment is up to the script. */
-export async function bundleScript(bed: Bed, name: 'fetch-raw' | 'list-raw' | 'create-raw'): Promise<RunScript> {
+export async function bundleScript(
+  bed: Bed,
+  name: 'fetch-raw' | 'list-raw' | 'create-raw' | 'apply-raw',
+): Promise<RunScript> {
   const outfile = join(bed.folder, `${name}.cjs`);
   const entry = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   await build({ entryPoints: [entry], outfile, bundle: true, minify: true, platform: 'node', format: 'cjs' });

@@ -15,8 +15,16 @@ export interface Pruned {
   readonly releases: readonly { readonly namespace: string; readonly name: string }[];
 }
 
+/** What of an import tells what it prunes. */
+type Pruning = Pick<Importing, 'inputs' | 'cluster' | 'discovery' | 'content' | 'environment'> & {
+  readonly spool: Pick<Importing['spool'], 'paths' | 'entry'>;
+  readonly snapshot: Pick<Importing['snapshot'], 'kinds'>;
+  readonly transforms: Pick<Importing['transforms'], 'namespaces'>;
+  readonly context: Pick<Importing['context'], 'reporter' | 'signal'>;
+};
+
 /** Finds what `prune` deletes; nothing without it. What the choice of this import leaves out stays. */
-export async function findPruned(importing: Importing): Promise<Pruned> {
+export async function findPruned(importing: Pruning): Promise<Pruned> {
   const { inputs, cluster, discovery, content, environment, context } = importing;
   if (!inputs.prune || environment === undefined) return { objects: [], releases: [] };
   const there = await readSnapshot(importing);
@@ -41,7 +49,7 @@ interface InSnapshot {
   readonly sources: ReadonlyMap<string, readonly string[]>;
 }
 
-async function readSnapshot({ spool, transforms }: Importing): Promise<InSnapshot> {
+async function readSnapshot({ spool, transforms }: Pruning): Promise<InSnapshot> {
   const keys = new Set<string>();
   const releases = new Set<string>();
   const sources = new Map<string, string[]>();
@@ -70,7 +78,7 @@ async function readSnapshot({ spool, transforms }: Importing): Promise<InSnapsho
 
 /** Those of the snapshot; where the import is not about some of them only, also those that former imports brought things to. */
 async function targetNamespaces(
-  { inputs, cluster, environment, context }: Importing,
+  { inputs, cluster, environment, context }: Pruning,
   sources: InSnapshot['sources'],
 ): Promise<string[]> {
   const patterns = inputs.mode === 'promote' ? undefined : inputs.namespace;
@@ -84,7 +92,7 @@ async function targetNamespaces(
 }
 
 /** What `exclude` names is not this import's, whether the snapshot has it or not. */
-function leftOut({ inputs, snapshot, discovery, content }: Importing, sources: InSnapshot['sources']) {
+function leftOut({ inputs, snapshot, discovery, content }: Pruning, sources: InSnapshot['sources']) {
   const exclude = inputs.exclude ?? [];
   const filter = createFilter({
     exclude,

@@ -73,14 +73,14 @@ export function viewOf(result: RunResult): View {
 
 /** `3 created removed, 1 changed put back`: what became of what a failed atomic import had done. */
 export function describeUndone({ removed, putBack, uninstalled, rolledBack, failures }: RollBackResult): string {
-  const parts = [
-    [removed, 'created removed'],
-    [putBack, 'changed put back'],
-    [uninstalled, 'releases uninstalled'],
-    [rolledBack, 'releases rolled back'],
-    [failures.length, 'could not be taken back'],
-  ] as const;
-  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  const parts: [number, string][] = [
+    [removed, `${removed} created removed`],
+    [putBack, `${putBack} changed put back`],
+    [uninstalled, `${countOf(uninstalled, 'release')} uninstalled`],
+    [rolledBack, `${countOf(rolledBack, 'release')} rolled back`],
+    [failures.length, `${failures.length} could not be taken back`],
+  ];
+  const told = parts.filter(([count]) => count > 0).map(([, words]) => words);
   return told.length === 0 ? 'nothing, for nothing had changed' : told.join(', ');
 }
 

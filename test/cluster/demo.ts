@@ -1,5 +1,6 @@
 // `npm run demo`: what the README promises, on two real clusters. A release with a subchart, a hook and three revisions
-// goes from STAGE to PROD; `helm history` is printed on both sides, and Helm rolls back on PROD in the history that came.
+// goes from STAGE to PROD, planned first; `helm history` is printed on both sides, and Helm rolls back on PROD in the
+// history that came.
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -29,15 +30,32 @@ try {
   await show('transship', 'list', '--path', snapshots);
   await show('transship', 'verify', '--path', snapshots);
 
-  say('Import it to PROD, where the namespace is called prod');
-  const map = ['--namespace-map', 'stage=prod', '--wait'];
-  await show('transship', 'import', '--context', 'prod', '--path', snapshots, ...map);
+  say('See what an import to PROD would do, where the namespace is called prod');
+  const map = ['--namespace-map', 'stage=prod'];
+  await show('transship', 'plan', '--context', 'prod', '--path', snapshots, ...map);
+  say('Import it');
+  await show('transship', 'import', '--context', 'prod', '--path', snapshots, ...map, '--wait');
   await show('helm', 'history', 'shop', '--namespace', 'prod', ...on('prod'));
 
   say('The history is real: on PROD, roll back to revision 1');
   await show('helm', 'rollback', 'shop', '1', '--namespace', 'prod', '--wait', ...on('prod'));
   await show('helm', 'history', 'shop', '--namespace', 'prod', ...on('prod'));
   await show('kubectl', 'get', 'deployments', '--namespace', 'prod', '--context', 'prod');
+
+  say('STAGE moves on; what would promoting that change on PROD?');
+  await quietly(
+    'helm',
+    'upgrade',
+    'shop',
+    chart,
+    '--namespace',
+    'stage',
+    '--set',
+    'greeting=Hello again',
+    ...on('stage'),
+  );
+  const promote = ['--context', 'stage', '--target-context', 'prod', '--namespace', 'stage', ...map, '--replace'];
+  await show('transship', 'promote', ...promote, '--dry-run');
 } finally {
   await sandbox.stop();
   await rm(snapshots, { recursive: true, force: true });

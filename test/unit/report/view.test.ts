@@ -63,3 +63,54 @@ it('names objects beside releases when an import of both fails', () => {
   ]);
   expect(failureOf(result).message).toBe('1 of 12 releases and objects failed: Service shop/web.');
 });
+
+const undone = { removed: 3, putBack: 1, uninstalled: 1, rolledBack: 0, failures: [] };
+
+it('says of an atomic import that failed what was taken back, as a fact and in the error', () => {
+  const result = { ...halfImported, summary: { mode: 'import' as const, cluster: 'prod', undone } };
+  expect(viewOf(result).facts).toContainEqual([
+    'Taken back',
+    '3 created removed, 1 changed put back, 1 release uninstalled',
+  ]);
+  expect(failureOf(result).message).toBe(
+    '1 of 3 releases failed: shop/db. Taken back: 3 created removed, 1 changed put back, 1 release uninstalled.',
+  );
+});
+
+it('says that nothing had to be taken back where nothing had changed', () => {
+  const nothing = { removed: 0, putBack: 0, uninstalled: 0, rolledBack: 0, failures: [] };
+  const result = { ...halfImported, summary: { mode: 'promote' as const, cluster: 'prod', undone: nothing } };
+  expect(failureOf(result).message).toContain('Taken back: nothing, for nothing had changed.');
+});
+
+it('names both clusters of a promotion', () => {
+  const summary = { mode: 'promote' as const, cluster: 'prod', source: 'stage' };
+  const releases = [releaseResult(), releaseResult({ name: 'db' })];
+  expect(viewOf({ failed: false, summary, outputs: { releases } }).headline).toBe(
+    'Promoted 2 releases from stage into prod',
+  );
+  expect(viewOf({ ...halfImported, summary }).headline).toBe('Promoted 1 of 3 releases from stage into prod');
+});
+
+it.each([
+  [false, ['shop-pr-7'], 'Removed 1 release and 2 objects, 1 namespace among them, of environment pr-7 from prod'],
+  [true, [], 'Would remove 1 release and 2 objects of environment pr-7 from prod'],
+])('says what a teardown removed, or would (dry run: %s)', (dryRun, namespaces, headline) => {
+  const summary = { mode: 'teardown' as const, cluster: 'prod', dryRun, environments: ['pr-7'], namespaces };
+  const outputs = { releases: [releaseResult({ outcome: 'deleted' })], resources: [resourceResult({ deleted: 2 })] };
+  expect(viewOf({ failed: false, summary, outputs }).headline).toBe(headline);
+});
+
+it('says that no environment has expired', () => {
+  const summary = { mode: 'teardown' as const, cluster: 'prod', dryRun: false, environments: [], namespaces: [] };
+  expect(viewOf({ failed: false, summary, outputs: {} }).headline).toBe('No environment in prod has expired');
+});
+
+it('does not call whole what it could not read', () => {
+  const summary = { mode: 'verify' as const, files: 0, bytes: 0, unread: true as const, problems: [] };
+  const { headline, facts } = viewOf({ failed: false, summary, outputs: { snapshot: '26-01-31_12-00-00' } });
+  expect(headline).toBe(
+    'Snapshot 26-01-31_12-00-00 is as it was stored; it is encrypted, and its content was not read',
+  );
+  expect(facts).toEqual([['Snapshot', '26-01-31_12-00-00']]);
+});

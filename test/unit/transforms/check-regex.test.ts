@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkRegex } from '../../../src/transforms/check-regex.ts';
+import { checkRegex, findLiteral } from '../../../src/transforms/check-regex.ts';
 
 describe('a regular expression', () => {
   it.each([
@@ -42,5 +42,21 @@ describe('a regular expression', () => {
 
   it('that matches an empty text is refused', () => {
     expect(checkRegex('a*', '')).toMatchObject({ problem: expect.stringContaining('empty text') });
+  });
+});
+
+describe('the text that every match of a regular expression has', () => {
+  it.each([
+    ['([a-z0-9-]+\\.)+stage\\.example', '', 'stage.example'],
+    ['ab?c+de{2}f', '', 'a'],
+    ['ab?c+de{1}f', '', 'def'],
+    ['x(abc)yz', '', 'yz'],
+    ['^abc$', '', 'abc'],
+    ['a\\dbc\\n', '', 'bc'],
+    ['abc|abd', '', ''],
+    ['abc', 'i', ''],
+    ['(?!abc)x', '', 'x'],
+  ])('%s with flags "%s" is "%s"', (source, flags, text) => {
+    expect(findLiteral(source, flags)).toBe(text);
   });
 });
