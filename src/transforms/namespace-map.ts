@@ -35,9 +35,14 @@ export function mapNamespaces(
     return { text: edits.length === 0 ? text : yaml.replace(edits), warnings };
   } catch (error) {
     const namespace = mentionPattern(map).exec(text)?.[0] ?? '';
-    const title = /^kind: *(\S+)/m.exec(text)?.[1] ?? 'A document';
-    return { text, warnings: [{ object: title, path: '', text: '', namespace, unreadable: messageOf(error) }] };
+    return { text, warnings: [{ ...describeUnreadable(text, messageOf(error)), namespace }] };
   }
+}
+
+/** A warning of a document that stayed as it is, for it can't be read; without a namespace it is one of transforms. */
+export function describeUnreadable(text: string, unreadable: string): NamespaceWarning {
+  const object = /^kind: *(\S+)/m.exec(text)?.[1] ?? 'A document';
+  return { object, path: '', text: '', namespace: '', unreadable };
 }
 
 /** Searching for a plain text is so fast that it pays to ask whether there is anything to do. */
@@ -65,6 +70,9 @@ export function mapObjectNamespaces<T extends object>(
 
 /** A line for a person about a {@link NamespaceWarning}. */
 export function describeNamespaceWarning({ object, path, text, namespace, unreadable }: NamespaceWarning): string {
+  if (unreadable !== undefined && namespace === '') {
+    return `${object} was not transformed and stayed as it is, for it can't be read as YAML: ${unreadable}`;
+  }
   return unreadable === undefined
     ? `${object} still names namespace ${namespace}: ${path} has "${text}".`
     : `${object} names namespace ${namespace} and stayed as it is, for it can't be read as YAML: ${unreadable}`;
