@@ -260,6 +260,56 @@ describe('an atomic import that fails', () => {
   });
 });
 
+describe('transforms', () => {
+  beforeEach(async () => {
+    await api.create(inStage('configmaps'), configMap('site', { url: 'https://stage.example.com' }));
+    await helm('install', 'shop', CHART, '-n', stage, '--no-hooks');
+    await save();
+  });
+
+  it('change objects and manifests alike, so that what Helm has stored is what runs', async () => {
+    const file = join(folder, 'transforms.yaml');
+    await writeFile(
+      file,
+      `version: 1
+transforms:
+  - name: hosts
+    replace: { text: stage.example.com, with: www.example.com, in: ['data.*'] }
+  - name: scale
+    select: { kinds: [Deployment], names: [shop] }
+    jsonPatch:
+      - { op: replace, path: /spec/replicas, value: 2 }
+  - name: team
+    select: { kinds: [Deployment, ConfigMap] }
+    labels: { set: { team: web } }
+  - name: nobody
+    select: { names: [nothing-is-called-so] }
+    labels: { set: { a: b } }
+`,
+    );
+    const run = await bring('--transforms', file, '--no-hooks');
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(run.stderr.match(/^warning: .*$/gm)).toEqual([expect.stringContaining('nobody')]);
+    expect((await api.get(inProd('configmaps/site'))).data).toEqual({ url: 'https://www.example.com' });
+    const shop = await api.get(`/apis/apps/v1/namespaces/${prod}/deployments/shop`);
+    expect([at(shop, 'spec', 'replicas'), shop.metadata.labels?.team]).toEqual([2, 'web']);
+    const manifest = await helm('get', 'manifest', 'shop', '-n', prod);
+    expect(manifest).toMatch(/replicas: 2\n/);
+    expect(manifest).toMatch(/team: web\n/);
+    // Helm finds nothing to do where the record says what runs.
+    expect((await bring('--transforms', file, '--no-hooks')).output).toMatchObject({ changed: false });
+  });
+
+  it('that are wrong are refused by file, line and column, before anything is read', async () => {
+    const file = join(folder, 'transforms.yaml');
+    await writeFile(file, 'version: 1\ntransforms:\n  - name: hosts\n    replce: { text: a, with: b }\n');
+    const run = await bring('--transforms', file);
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain(`${file}:4:5`);
+    expect(run.stderr).toContain('replace');
+  });
+});
+
 describe('promote', () => {
   it('brings from one context to another in one step, and stores nothing', async () => {
     await api.create(inStage('configmaps'), configMap('site', { url: 'https://stage.example.com' }));
