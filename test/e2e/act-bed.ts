@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ArtifactService, startArtifactService } from '../cluster/artifact-service/index.ts';
@@ -9,111 +9,152 @@ import { ensureTools } from '../cluster/tools.ts';
 import { runWorkflow, type WorkflowOptions, type WorkflowRun } from './act.ts';
 import { type Helm, makeHelm } from './helm.ts';
 
-export const examples = resolve(import.meta.dirname, '../../examples');
-export const promoteFile = join(examples, 'promote/promote.yml');
-export const postReleaseFile = join(examples, 'post-release/post-release.yml');
-export const backupFile = join(examples, 'cluster-backup/cluster-backup.yml');
+const examples = resolve(import.meta.dirname, '../../examples');
 export const shop = join(examples, 'charts/shop');
 export const RUN_ID = 4711;
 
-/** All that the examples need around them: clusters with users who have the rights that the READMEs ask for, and backends. */
-export interface ExampleBed {
+export const example = (name: string): string => join(examples, name);
+
+/** What the promotions need around them: clusters with users who have the rights of the examples, and artifacts. */
+export interface PromotionBed {
   readonly stage: TestCluster;
   readonly prod: TestCluster;
   readonly stageHelm: Helm;
   readonly prodHelm: Helm;
-  readonly s3: TestS3;
+  readonly tools: Readonly<Record<'helm4' | 'kubectl', string>>;
   readonly service: ArtifactService;
   readonly scratch: string;
-  /** Runs examples/promote, with secrets as its README says. */
+  /** Runs examples/promote-with-approval, with secrets as its README says. */
   promote(options?: Partial<WorkflowOptions>): Promise<WorkflowRun>;
-  /** Runs examples/post-release as after a deployment that ended so. */
-  exportAfter(conclusion: 'success' | 'failure'): Promise<WorkflowRun>;
-  /** Runs examples/cluster-backup as in the night. */
-  backUp(): Promise<WorkflowRun>;
+  /** Runs examples/reusable by its caller. */
+  callReusable(options?: Partial<WorkflowOptions>): Promise<WorkflowRun>;
   /** Removes the release shop from PROD. */
   emptyProd(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Starts it, with the release shop in three revisions on STAGE. */
-export async function startExampleBed(): Promise<ExampleBed> {
-  const { helm4 } = await ensureTools(['helm4']);
+export async function startPromotionBed(): Promise<PromotionBed> {
+  const tools = await ensureTools(['helm4', 'kubectl']);
   const scratch = await mkdtemp(join(tmpdir(), 'transship-workflows-'));
-  const [stage, prod, s3, service] = await Promise.all([
+  const [stage, prod, service] = await Promise.all([
     startCluster({ name: 'stage', tokens: [{ user: 'exporter' }] }),
-    startCluster({ name: 'prod', tokens: [{ user: 'importer' }, { user: 'exporter' }, { user: 'backup' }] }),
-    startS3(),
+    startCluster({ name: 'prod', tokens: [{ user: 'importer' }, { user: 'planner' }] }),
     startArtifactService({ runId: RUN_ID }),
   ]);
-  const stageHelm = makeHelm(helm4, stage.kubeconfig, scratch);
-  const prodHelm = makeHelm(helm4, prod.kubeconfig, scratch);
-  await stage.kubectl(['create', 'namespace', 'stage']);
-  await prod.kubectl(['create', 'namespace', 'prod']);
-  await grant(stage, prod);
-  await stageHelm.run(['install', 'shop', shop, '--namespace', 'stage']);
-  for (const replicas of [2, 3]) {
-    await stageHelm.run(['upgrade', 'shop', shop, '--namespace', 'stage', '--set', `replicas=${replicas}`]);
-  }
+  const stageHelm = makeHelm(tools.helm4, stage.kubeconfig, scratch);
+  const prodHelm = makeHelm(tools.helm4, prod.kubeconfig, scratch);
+  const fillStage = async () => {
+    await stage.kubectl(['create', 'namespace', 'stage']);
+    await grant(stage, 'promote-with-approval/stage-rbac.yaml');
+    await stageHelm.run(['install', 'shop', shop, '--namespace', 'stage']);
+    for (const replicas of [2, 3]) {
+      await stageHelm.run(['upgrade', 'shop', shop, '--namespace', 'stage', '--set', `replicas=${replicas}`]);
+    }
+  };
+  const prepareProd = async () => {
+    await prod.kubectl(['create', 'namespace', 'prod']);
+    await grant(prod, 'promote-with-approval/prod-rbac.yaml');
+  };
+  await Promise.all([fillStage(), prepareProd()]);
+  const runner = { env: { ...service.env, GITHUB_RETENTION_DAYS: '90' }, programs: { helm: tools.helm4 } };
+  // As it is, and in base64 as the README says.
+  const secrets = {
+    STAGE_KUBECONFIG: kubeconfigOf(stage, 'exporter'),
+    PROD_KUBECONFIG: base64(kubeconfigOf(prod, 'importer')),
+  };
   return {
-    stage,
-    prod,
-    stageHelm,
-    prodHelm,
-    s3,
-    service,
-    scratch,
-    promote: (options = {}) =>
+    ...{ stage, prod, stageHelm, prodHelm, tools, service, scratch },
+    promote: (options) =>
       runWorkflow({
-        workflow: promoteFile,
+        example: example('promote-with-approval'),
         event: 'workflow_dispatch',
-        secrets: {
-          // As it is, and in base64 as the README says.
-          STAGE_KUBECONFIG: kubeconfigOf(stage, 'exporter'),
-          PROD_KUBECONFIG: base64(kubeconfigOf(prod, 'importer')),
-        },
-        env: { ...service.env, GITHUB_RETENTION_DAYS: '90' },
-        programs: { helm: helm4 },
+        secrets: { ...secrets, PROD_PLAN_KUBECONFIG: base64(kubeconfigOf(prod, 'planner')) },
+        ...runner,
         ...options,
       }),
-    exportAfter: (conclusion) =>
+    callReusable: (options) =>
       runWorkflow({
-        workflow: postReleaseFile,
-        event: 'workflow_run',
-        payload: { action: 'completed', workflow_run: { name: 'Deploy', conclusion } },
-        secrets: {
-          PROD_KUBECONFIG: base64(kubeconfigOf(prod, 'exporter')),
-          AWS_ACCESS_KEY_ID: s3.accessKeyId,
-          AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
-        },
-        vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/nightly/prod`, AWS_REGION: s3.region },
-        env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
-      }),
-    backUp: () =>
-      runWorkflow({
-        workflow: backupFile,
-        event: 'schedule',
-        secrets: {
-          PROD_KUBECONFIG: base64(kubeconfigOf(prod, 'backup')),
-          AWS_ACCESS_KEY_ID: s3.accessKeyId,
-          AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
-        },
-        vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/trees`, AWS_REGION: s3.region },
-        env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
+        example: example('reusable'),
+        workflow: 'caller.yml',
+        event: 'workflow_dispatch',
+        secrets,
+        ...runner,
+        ...options,
       }),
     async emptyProd() {
       await prodHelm.run(['uninstall', 'shop', '--namespace', 'prod', '--ignore-not-found', '--wait']);
       await prod.kubectl(['delete', 'jobs', '--all', '--namespace', 'prod']);
     },
     async close() {
-      await Promise.all([stage.stop(), prod.stop(), s3.stop(), service.stop()]);
+      await Promise.all([stage.stop(), prod.stop(), service.stop()]);
+      await rm(scratch, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What the examples around S3 need: a cluster to save, a spare one to restore and preview in, a bucket. */
+export interface SnapshotBed {
+  readonly prod: TestCluster;
+  readonly spare: TestCluster;
+  readonly s3: TestS3;
+  readonly helm4: string;
+  readonly scratch: string;
+  /** Runs an example with the credentials of the bucket, its variables, and the kubeconfig of a user as its secret. */
+  run(name: string, path: string, options: SnapshotRun): Promise<WorkflowRun>;
+  /** The keys of the bucket that begin so. */
+  stored(prefix: string): Promise<string[]>;
+  /** The file that an object of the bucket is kept in. */
+  fileOf(key: string): string;
+  close(): Promise<void>;
+}
+
+export interface SnapshotRun extends Omit<WorkflowOptions, 'example' | 'secrets' | 'vars' | 'env'> {
+  readonly secrets?: Readonly<Record<string, string>>;
+}
+
+/** Starts it. */
+export async function startSnapshotBed(): Promise<SnapshotBed> {
+  const { helm4 } = await ensureTools(['helm4']);
+  const scratch = await mkdtemp(join(tmpdir(), 'transship-snapshots-'));
+  const [prod, spare, s3] = await Promise.all([
+    startCluster({ name: 'prod', tokens: ['exporter', 'backup', 'saver', 'deployer'].map((user) => ({ user })) }),
+    startCluster({ name: 'spare', tokens: [{ user: 'previews' }] }),
+    startS3(),
+  ]);
+  const fileOf = (key: string) => join(s3.folder, 'buckets', s3.bucket, key);
+  return {
+    ...{ prod, spare, s3, helm4, scratch, fileOf },
+    run: (name, path, options) =>
+      runWorkflow({
+        example: example(name),
+        vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/${path}`, AWS_REGION: s3.region },
+        env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
+        programs: { helm: helm4 },
+        ...options,
+        secrets: {
+          AWS_ACCESS_KEY_ID: s3.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+          ...options.secrets,
+        },
+      }),
+    async stored(prefix) {
+      const bucket = join(s3.folder, 'buckets', s3.bucket);
+      const entries = await readdir(bucket, { recursive: true, withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name).slice(bucket.length + 1))
+        .filter((key) => key.startsWith(prefix));
+    },
+    async close() {
+      await Promise.all([prod.stop(), spare.stop(), s3.stop()]);
       await rm(scratch, { recursive: true, force: true });
     },
   };
 }
 
 /** What a repository's secret holds: the context of a user with few rights, and one of the administrator that lies idle. */
-function kubeconfigOf(cluster: TestCluster, user: string): string {
+export function kubeconfigOf(cluster: TestCluster, user: string): string {
   const contexts = [`${cluster.name}-${user}`, cluster.context].flatMap((wanted) =>
     cluster.access.contexts.filter(({ name }) => name === wanted),
   );
@@ -128,21 +169,7 @@ export function secretsOf(cluster: TestCluster, user: string): string[] {
   return [...found, base64(kubeconfig)];
 }
 
-/** Gives the users of the examples what the READMEs ask for, and no more. */
-async function grant(stage: TestCluster, prod: TestCluster): Promise<void> {
-  const records = ['--verb=get,list', '--resource=secrets,configmaps'];
-  const crds = ['--verb=get', '--resource=customresourcedefinitions'];
-  for (const cluster of [stage, prod]) {
-    await cluster.kubectl(['create', 'clusterrole', 'crds', ...crds]);
-    await cluster.kubectl(['create', 'clusterrolebinding', 'crds', '--clusterrole=crds', '--user=exporter']);
-  }
-  const inStage = ['--namespace', 'stage'];
-  await stage.kubectl(['create', 'role', 'records', ...records, ...inStage]);
-  await stage.kubectl(['create', 'rolebinding', 'records', '--role=records', '--user=exporter', ...inStage]);
-  await prod.kubectl(['create', 'clusterrole', 'records', ...records]);
-  await prod.kubectl(['create', 'clusterrolebinding', 'records', '--clusterrole=records', '--user=exporter']);
-  await prod.kubectl(['create', 'clusterrole', 'backup', '--verb=get,list', '--resource=*.*']);
-  await prod.kubectl(['create', 'clusterrolebinding', 'backup', '--clusterrole=backup', '--user=backup']);
-  const inProd = ['--namespace', 'prod'];
-  await prod.kubectl(['create', 'rolebinding', 'importer', '--clusterrole=admin', '--user=importer', ...inProd]);
+/** Gives the users of an example the rights that it comes with, and no more. */
+export async function grant(cluster: TestCluster, ...files: readonly string[]): Promise<void> {
+  await cluster.kubectl(['apply', ...files.flatMap((file) => ['--filename', example(file)])]);
 }

@@ -1,6 +1,7 @@
 /** One line of act's log with `--json`: what was said, in which job and step, and for a workflow command its parts. */
 export interface LogEntry {
   readonly message: string;
+  /** The job's id; of a matrix with its values, as GitHub shows it: `export (shop)`. */
   readonly job: string;
   readonly step: string;
   /** `Pre`, `Main` or `Post`. */
@@ -42,7 +43,7 @@ export function parseActLog(output: string): LogEntry[] {
         typeof properties === 'object' && properties !== null ? Reflect.get(properties, 'title') : undefined;
       return {
         message: text('msg'),
-        job: text('jobID'),
+        job: [text('jobID'), ...matrixOf(fields)].join(' '),
         step: text('step'),
         stage: text('stage'),
         command: text('command'),
@@ -54,6 +55,11 @@ export function parseActLog(output: string): LogEntry[] {
         raw,
       };
     });
+}
+
+function matrixOf({ matrix }: Record<string, unknown>): string[] {
+  const values = typeof matrix === 'object' && matrix !== null ? Object.values(matrix) : [];
+  return values.length === 0 ? [] : [`(${values.join(', ')})`];
 }
 
 function parseFields(line: string): Record<string, unknown> {

@@ -1,21 +1,28 @@
 import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, relative, resolve } from 'node:path';
+import { basename, delimiter, dirname, join, relative, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { ensureTools } from '../cluster/tools.ts';
 import { type LogEntry, type LoggedAnnotation, parseActLog } from './act-log.ts';
+import { type Edit, layOutExample } from './example-repository.ts';
 import { runCommand } from './run-command.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const bundle = dirname(resolve(root, process.env.TRANSSHIP_ENTRY ?? 'dist/index.js'));
+/** That of the artifact service's stand-in. */
+export const REPOSITORY = 'octo-org/shop';
 const COMMIT = { GITHUB_REF: 'refs/heads/main', SHA_REF: 'f00dfeed'.repeat(5) };
 const LONGEST_MS = 150_000;
 
 export interface WorkflowOptions {
-  /** Path of a workflow file, run as it is. */
-  readonly workflow: string;
+  /** Path of an example's folder, laid out as its README says into the repository that the workflow is of. */
+  readonly example: string;
+  /** The name of the workflow's file in it; the folder's own by default. */
+  readonly workflow?: string;
+  /** Texts of its files to replace, each wherever it stands; without any it runs as it is. */
+  readonly edits?: readonly Edit[];
   readonly event: string;
-  /** The event's payload, what the workflow sees as `github.event`. */
+  /** The event's payload, what the workflow sees as `github.event`. Its repository is private where it does not say. */
   readonly payload?: object;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly vars?: Readonly<Record<string, string>>;
@@ -28,7 +35,7 @@ export interface WorkflowOptions {
 /** How a run of a workflow went. */
 export interface WorkflowRun {
   readonly succeeded: boolean;
-  /** `success` or `failure`, by the job's id; a job that was skipped has none. */
+  /** `success` or `failure`, by the job's id, of a matrix `id (value)`; a job that was skipped has none. */
   readonly jobs: Readonly<Record<string, string>>;
   /** What act printed, as a person would see it: for the message of a test that fails. */
   readonly log: string;
@@ -66,11 +73,14 @@ export async function runWorkflow(options: WorkflowOptions): Promise<WorkflowRun
     await writeFile(inside('secrets.yml'), stringify({ GITHUB_TOKEN: 'ghs_unused', ...options.secrets }), {
       mode: 0o600,
     });
-    await writeFile(inside('event.json'), JSON.stringify(options.payload ?? {}));
+    const payload = { repository: { full_name: REPOSITORY, private: true }, ...options.payload };
+    await writeFile(inside('event.json'), JSON.stringify(payload));
+    await layOutExample(options.example, inside('checkout'), options.edits);
+    const workflow = options.workflow ?? `${basename(options.example)}.yml`;
 
     const args = [
       options.event,
-      ...['--workflows', resolve(options.workflow), '--directory', inside('checkout')],
+      ...['--workflows', inside('checkout/.github/workflows', workflow), '--directory', inside('checkout')],
       ...[
         '--platform',
         'ubuntu-latest=-self-hosted',
@@ -82,7 +92,10 @@ export async function runWorkflow(options: WorkflowOptions): Promise<WorkflowRun
       ...Object.entries(options.vars ?? {}).flatMap(([name, value]) => ['--var', `${name}=${value}`]),
       // Only variables given so reach the context `github`. A ref and a commit of its own keep act from looking for a
       // git repository.
-      ...Object.entries({ ...COMMIT, ...options.env }).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+      ...Object.entries({ GITHUB_REPOSITORY: REPOSITORY, ...COMMIT, ...options.env }).flatMap(([name, value]) => [
+        '--env',
+        `${name}=${value}`,
+      ]),
       ...['--json', '--insecure-secrets'],
     ];
     const result = await runCommand(act, args, {

@@ -1,48 +1,82 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { WorkflowRun } from './act.ts';
-import { type ExampleBed, promoteFile, RUN_ID, secretsOf, shop, startExampleBed } from './act-bed.ts';
+import { REPOSITORY, type WorkflowRun } from './act.ts';
+import { type PromotionBed, RUN_ID, secretsOf, shop, startPromotionBed } from './act-bed.ts';
 import type { Helm } from './helm.ts';
-import { transship } from './run-transship.ts';
+import { script } from './script.ts';
 
 const ID = /^\d\d-\d\d-\d\d_\d\d-\d\d-\d\d$/;
+const PLAN_ID = /^\d\d-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{32}$/;
+const JOBS = ['export', 'plan', 'import'];
+const PULL_REQUEST = { inputs: { 'pull-request': '7' } };
 
-let bed: ExampleBed;
+let bed: PromotionBed;
 
 beforeAll(async () => {
-  bed = await startExampleBed();
+  bed = await startPromotionBed();
 });
 
 afterAll(() => bed?.close());
 
-describe('examples/promote/promote.yml', () => {
+describe('examples/promote-with-approval', () => {
   let run: WorkflowRun;
+  let gh: FakeGh;
 
   beforeAll(async () => {
-    await bed.emptyProd();
-    run = await bed.promote();
+    gh = await fakeGh();
+    run = await bed.promote({ payload: PULL_REQUEST, programs: gh.programs });
   });
 
-  it('succeeds with no more rights than its README asks for', () => {
+  it('succeeds with no more rights than its folder grants', () => {
     expect(run.succeeded, run.log).toBe(true);
-    expect(run.jobs).toEqual({ export: 'success', import: 'success' });
+    expect(run.jobs).toEqual({ export: 'success', plan: 'success', import: 'success' });
   });
 
-  it('stores one artifact under the name and for the days it says', () => {
+  it('plans as a user who may read and dry-run, and change nothing', async () => {
+    const asPlanner = ['--context', 'prod-planner', '--namespace', 'prod'];
+    const create = ['create', 'configmap', 'by-the-planner'];
+    await expect(bed.prod.kubectl([...create, ...asPlanner])).rejects.toThrow('This user may only plan.');
+    await expect(bed.prod.kubectl(['delete', 'secrets', '--all', ...asPlanner])).rejects.toThrow('may only plan');
+    await expect(bed.prod.kubectl(['create', 'token', 'default', ...asPlanner])).rejects.toThrow('may only plan');
+    expect(await bed.prod.kubectl([...create, '--dry-run=server', ...asPlanner])).toContain('created (server dry run)');
+  });
+
+  it('stores the snapshot as one artifact under the name and for the days it says, and the plan as another', () => {
     const { snapshot, digest, size, 'artifact-id': id } = run.outputs('export');
-    const [artifact, ...others] = bed.service.artifacts();
+    const [artifact, plan, ...others] = bed.service.artifacts();
     expect(others).toEqual([]);
     expect(snapshot).toMatch(ID);
     expect(artifact).toMatchObject({ id: Number(id), runId: RUN_ID, finalized: true, digest, size: Number(size) });
     expect(artifact?.name).toBe(`stage-${snapshot}.tar.zst`);
     expect(daysUntil(artifact?.expiresAt)).toBe(7);
+    expect(plan?.name).toBe(`stage-plan-${run.outputs('plan')['plan-id']}.json`);
   });
 
-  it('gives the second job the snapshot and the digest of the first', () => {
+  it('gives the plan and the import the snapshot and the digest of the export, and the import the plan', () => {
     const { snapshot, digest } = run.outputs('export');
-    expect(run.outputs('import')).toMatchObject({ snapshot, digest, changed: 'true' });
     expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(run.outputs('plan')).toMatchObject({ snapshot, digest, changed: 'true' });
+    expect(run.outputs('plan')['plan-id']).toMatch(PLAN_ID);
+    expect(JSON.parse(run.outputs('plan').counts ?? '')).toMatchObject({ created: 1, failed: 0 });
+    expect(run.outputs('import')).toMatchObject({ snapshot, digest, changed: 'true' });
+  });
+
+  it('shows reviewers in the summary of the plan what will come', () => {
+    const summary = run.summary('plan');
+    expect(summary).toContain(`<code>${run.outputs('plan')['plan-id']}</code>`);
+    expect(summary).toContain('Plan: 1 to create');
+    expect(summary).toContain('prod/shop');
+    expect(summary).toContain('carries 3 revisions');
+    expect(summary).toContain('hook that runs: pre-install Job prod/shop-migrate');
+    expect(summary).toContain('+ Deployment prod/shop-cache');
+  });
+
+  it('comments the same on the pull request', async () => {
+    const { args, environment, body } = await gh.seen();
+    expect(args).toEqual(['pr', 'comment', '7', '--body-file', expect.stringMatching(/\/plan\.md$/)]);
+    expect(environment).toEqual([REPOSITORY, 'ghs_unused']);
+    expect(body).toBe(run.summary('plan'));
   });
 
   it('brings the release to PROD with its whole history', async () => {
@@ -53,9 +87,7 @@ describe('examples/promote/promote.yml', () => {
       [3, 'deployed'],
     ]);
     expect(history).toEqual(await historyOf(bed.stageHelm, 'stage'));
-    expect(await bed.prodHelm.run(['get', 'values', 'shop', '--namespace', 'prod', '--output', 'json'])).toBe(
-      await bed.stageHelm.run(['get', 'values', 'shop', '--namespace', 'stage', '--output', 'json']),
-    );
+    expect(await valuesOf(bed.prodHelm, 'prod')).toBe(await valuesOf(bed.stageHelm, 'stage'));
   });
 
   it('runs on PROD what ran on STAGE', async () => {
@@ -74,27 +106,38 @@ describe('examples/promote/promote.yml', () => {
     expect(summaries[1]).toContain('| shop | prod | shop | 1.4.0 | 2026.11.0 | 3 (of 3) | created |');
   });
 
-  it('says nothing that is secret in the kubeconfigs, though the runner hides none of it', () => {
+  it('says nothing that is secret in the kubeconfigs, though the runner hides none of it', async () => {
+    const ofProd = ['planner', 'importer'].flatMap((user) => secretsOf(bed.prod, user));
     // STAGE's is not given in base64.
-    for (const secret of [...secretsOf(bed.stage, 'exporter').slice(0, 2), ...secretsOf(bed.prod, 'importer')]) {
+    for (const secret of [...secretsOf(bed.stage, 'exporter').slice(0, 2), ...ofProd]) {
       expect(run.masks).toContain(secret);
       expect(run.unmasked.includes(secret)).toBe(false);
     }
   });
 
+  it('says nothing of the Secrets that travel, in the plan neither', async () => {
+    const secret = ['get', 'secret', 'shop', '--namespace', 'stage', '--output', 'jsonpath={.data.SESSION_KEY}'];
+    const encoded = await bed.stage.kubectl(secret);
+    const { body } = await gh.seen();
+    for (const text of [encoded, Buffer.from(encoded, 'base64').toString()]) {
+      expect(text).not.toBe('');
+      expect(`${run.unmasked}${body}`.includes(text)).toBe(false);
+    }
+  });
+
   it('has nothing left to clean up after its steps', () => {
-    for (const job of ['export', 'import']) {
+    for (const job of JOBS) {
       expect(run.said(job, 'Post')).toContain('Nothing to clean up: the temporary folder is already gone.');
     }
     expect(run.leftovers).toEqual([]);
   });
 
   it('upgrades in place what PROD runs when it is run again, and PROD keeps a history of its own', async () => {
-    await bed.stageHelm.run(['upgrade', 'shop', shop, '--namespace', 'stage', '--set', 'replicas=4']);
-    const byHand = ['--set', 'replicas=9', '--description', 'By hand'];
-    await bed.prodHelm.run(['upgrade', 'shop', shop, '--namespace', 'prod', ...byHand]);
+    const toFour = ['upgrade', 'shop', shop, '--namespace', 'stage', '--set', 'replicas=4'];
+    await Promise.all([bed.stageHelm.run(toFour), bed.prodHelm.run(upgradeByHand(9))]);
     const again = await bed.promote();
-    expect(again.jobs, again.log).toEqual({ export: 'success', import: 'success' });
+    expect(again.jobs, again.log).toEqual({ export: 'success', plan: 'success', import: 'success' });
+    expect(again.summary('plan')).toMatch(/^-replicas: 9\n\+replicas: 4$/m);
     expect(again.summary('import')).toContain('| shop | prod | shop | 1.4.0 | 2026.11.0 | 5 | updated |');
     const history = await historyOf(bed.prodHelm, 'prod');
     expect(history.map(({ revision, status }) => [revision, status])).toEqual([
@@ -106,9 +149,29 @@ describe('examples/promote/promote.yml', () => {
     ]);
     expect(history[3]?.description).toBe('By hand');
     expect(history[4]?.description).toContain(`snapshot ${again.outputs('export').snapshot}`);
-    expect(await bed.prodHelm.run(['get', 'values', 'shop', '--namespace', 'prod', '--output', 'json'])).toBe(
-      '{"replicas":4}\n',
+    expect(await valuesOf(bed.prodHelm, 'prod')).toBe('{"replicas":4}\n');
+  });
+
+  it('asks nobody and imports nothing when nothing would change', async () => {
+    const equal = await bed.promote();
+    expect(equal.jobs, equal.log).toEqual({ export: 'success', plan: 'success' });
+    expect(equal.outputs('plan').changed).toBe('false');
+    expect(equal.summary('plan')).toContain('Plan: 0 to create, 0 to update, 0 to recreate, 0 to delete, 1 unchanged');
+  });
+
+  it('refuses to carry out a plan when PROD has changed since, naming what has, and changes nothing', async () => {
+    await bed.stageHelm.run(['upgrade', 'shop', shop, '--namespace', 'stage', '--set', 'replicas=5']);
+    // Somebody upgrades PROD by hand after the plan was made, and before it was approved.
+    const meanwhile = await fakeGh([bed.tools.helm4, ...upgradeByHand(6)]);
+    const refused = await bed.promote({ payload: PULL_REQUEST, programs: meanwhile.programs });
+    expect(refused.jobs, refused.log).toEqual({ export: 'success', plan: 'success', import: 'failure' });
+    const [reason] = refused.errors('import');
+    expect(reason?.message).toContain(
+      `Plan ${refused.outputs('plan')['plan-id']} does not hold any more, and nothing was changed:`,
     );
+    expect(reason?.message).toContain('release prod/shop');
+    expect(await valuesOf(bed.prodHelm, 'prod')).toBe('{"replicas":6}\n');
+    expect(refused.leftovers).toEqual([]);
   });
 });
 
@@ -119,192 +182,161 @@ describe('a promotion that fails', () => {
     bed.service.fail({ operation: 'get-blob', kind: 'corrupt' });
     const run = await bed.promote();
     expect(run.succeeded).toBe(false);
-    expect(run.jobs).toEqual({ export: 'success', import: 'failure' });
+    expect(run.jobs).toEqual({ export: 'success', plan: 'failure' });
     const { 'artifact-url': artifact, digest } = run.outputs('export');
-    const [reason] = run.errors('import');
+    const [reason] = run.errors('plan');
     expect(reason?.message).toContain(
       `The artifact ${artifact} did not arrive as it was uploaded: its SHA-256 is not ${digest}.`,
     );
-    expect(run.summary('import')).toContain('❌ import failed');
+    expect(run.summary('plan')).toContain('❌ plan failed');
     expect(await releasesOf(bed.prodHelm, 'prod')).toEqual([]);
     expect(run.leftovers).toEqual([]);
   });
 
-  it("fails the job with Helm's own words on what is in the way", async () => {
+  it('finds what is in the way when it plans, and asks nobody for an import that would fail', async () => {
     await bed.prod.kubectl(['create', 'service', 'clusterip', 'shop', '--tcp=80', '--namespace', 'prod']);
     try {
       const run = await bed.promote();
-      expect(run.jobs, run.log).toEqual({ export: 'success', import: 'failure' });
+      expect(run.jobs, run.log).toEqual({ export: 'success', plan: 'failure' });
+      const told = 'Helm refuses to take over what exists at the target for release prod/shop';
+      expect(run.errors('plan')[0]?.message).toContain('An import would fail: the plan has 1 problem.');
+      expect(run.summary('plan')).toContain(told);
+      // For a later step to show.
+      expect(run.leftovers).toEqual([expect.stringMatching(/\/plan\.md$/)]);
+    } finally {
+      await bed.prod.kubectl(['delete', 'service', 'shop', '--namespace', 'prod']);
+    }
+  });
+
+  it('takes all of it back when the import fails, and says so', async () => {
+    // Where nobody has looked: what a hook of the chart makes is in the way only when it runs.
+    const meanwhile = await fakeGh([bed.tools.kubectl, ...serviceInTheWay()]);
+    try {
+      const run = await bed.promote({ payload: PULL_REQUEST, programs: meanwhile.programs });
+      expect(run.jobs, run.log).toEqual({ export: 'success', plan: 'success', import: 'failure' });
       const [reason, end] = run.errors('import');
       expect(reason?.title).toBe('prod/shop failed');
       expect(reason?.message).toContain('Service "shop" in namespace "prod" exists and cannot be imported');
       expect(end?.message).toContain('1 of 1 release failed: prod/shop.');
-      expect(run.summary('import')).toContain('| shop | prod | shop | 1.4.0 | 2026.11.0 |');
+      expect(end?.message).toContain('Taken back');
       expect(run.summary('import')).toContain('exists and cannot be imported');
       expect(JSON.parse(run.outputs('import').counts ?? '')).toMatchObject({ created: 0, failed: 1 });
+      expect(await releasesOf(bed.prodHelm, 'prod')).toEqual([]);
       expect(run.leftovers).toEqual([]);
     } finally {
       await bed.prod.kubectl(['delete', 'service', 'shop', '--namespace', 'prod']);
     }
   });
 
-  it('names every release that PROD has already where it may not replace', async () => {
-    await bed.prodHelm.run(['install', 'shop', shop, '--namespace', 'prod', '--set', 'replicas=7']);
-    const run = await bed.promote({ workflow: await changed(promoteFile, 'replace: true', 'replace: false') });
-    expect(run.jobs, run.log).toEqual({ export: 'success', import: 'failure' });
-    expect(run.errors('import')).toHaveLength(1);
-    expect(run.errors('import')[0]?.message).toContain('prod/shop');
-    expect(run.errors('import')[0]?.message).toContain('replace');
-    expect(await historyOf(bed.prodHelm, 'prod')).toHaveLength(1);
-    expect(run.leftovers).toEqual([]);
-  });
-
   it('removes the kubeconfig of a step that was killed, in its clean-up', async () => {
     // Asked for its version it is Helm; asked to install, it takes Transship down with it.
-    const deadly = join(bed.scratch, 'deadly-helm');
     const seen = join(bed.scratch, 'seen-by-deadly-helm');
-    const script = [
-      '#!/bin/sh',
+    const deadly = await script(join(bed.scratch, 'deadly-helm'), [
       `if [ "$1" = version ]; then exec '${bed.prodHelm.program}' "$@"; fi`,
       `grep --recursive --files-with-matches 'kind: Config' "$RUNNER_TEMP" > '${seen}'`,
       'kill -KILL $PPID',
-    ];
-    await writeFile(deadly, script.join('\n'));
-    await chmod(deadly, 0o755);
+    ]);
     const run = await bed.promote({ programs: { helm: deadly } });
-    expect(run.jobs, run.log).toEqual({ export: 'success', import: 'failure' });
+    expect(run.jobs, run.log).toEqual({ export: 'success', plan: 'success', import: 'failure' });
     expect(await readFile(seen, 'utf8')).toMatch(/\/transship-\w{6}\//);
     expect(run.said('import', 'Post')).toMatch(
       /Removed \/.*\/transship-\w{6}, which an interrupted run had left behind\./,
     );
     expect(run.leftovers).toEqual([]);
   });
+});
 
-  it('refuses a bad input before it does anything', async () => {
+describe('a promotion that is refused before it does anything', () => {
+  let runs: WorkflowRun[];
+  let stored: number;
+
+  beforeAll(async () => {
+    stored = bed.service.artifacts().length;
+    runs = await Promise.all([
+      bed.promote({ edits: [['retention-days: 7', 'retention-days: soon']] }),
+      bed.promote({ edits: [['namespace: stage', 'namespaces: stage']] }),
+      bed.promote({ payload: { repository: { full_name: REPOSITORY, private: false, visibility: 'public' } } }),
+    ]);
+  });
+
+  it('stores and asks for nothing', () => {
+    for (const run of runs) expect(run.jobs, run.log).toEqual({ export: 'failure' });
+    expect(bed.service.artifacts()).toHaveLength(stored);
+  });
+
+  it('names a bad input', () => {
+    expect(runs[0]?.errors('export')).toHaveLength(1);
+    expect(runs[0]?.errors('export')[0]?.message).toContain('retention-days: "soon"');
+    expect(runs[0]?.said('export', 'Post')).toContain('Nothing to clean up: no temporary folder was made.');
+  });
+
+  it('names an input that there is not, and says which one was meant', () => {
+    expect(runs[1]?.errors('export')[0]?.message).toMatch(/namespaces.*namespace/s);
+  });
+
+  it('keeps Secrets out of the artifacts of a public repository', () => {
+    expect(runs[2]?.errors('export')[0]?.message).toContain(`an artifact of the public repository ${REPOSITORY}`);
+    expect(runs[2]?.errors('export')[0]?.message).toContain('encrypt-to');
+  });
+});
+
+describe('examples/reusable', () => {
+  it('promotes with the words of its caller, in one step, and stores nothing', async () => {
+    await bed.emptyProd();
     const stored = bed.service.artifacts().length;
-    const listed = bed.service.count('ListArtifacts');
-    const run = await bed.promote({
-      workflow: await changed(promoteFile, 'retention-days: 7', 'retention-days: soon'),
-    });
-    expect(run.jobs, run.log).toEqual({ export: 'failure' });
-    expect(run.errors('export')).toHaveLength(1);
-    expect(run.errors('export')[0]?.message).toContain('retention-days: "soon"');
-    expect([bed.service.artifacts().length, bed.service.count('ListArtifacts')]).toEqual([stored, listed]);
-    expect(run.said('export', 'Post')).toContain('Nothing to clean up: no temporary folder was made.');
-  });
-
-  it('refuses an input that there is not, and says which one was meant', async () => {
-    const run = await bed.promote({ workflow: await changed(promoteFile, 'namespace: stage', 'namespaces: stage') });
-    expect(run.jobs, run.log).toEqual({ export: 'failure' });
-    expect(run.errors('export')[0]?.message).toMatch(/namespaces.*namespace/s);
-  });
-});
-
-describe('examples/post-release/post-release.yml', () => {
-  let run: WorkflowRun;
-
-  beforeAll(async () => {
-    await bed.emptyProd();
-    await bed.prodHelm.run(['install', 'shop', shop, '--namespace', 'prod']);
-    run = await bed.exportAfter('success');
-  });
-
-  it('succeeds with no more rights in the cluster than its README asks for', () => {
+    const run = await bed.callReusable();
     expect(run.succeeded, run.log).toBe(true);
-    expect(run.jobs).toEqual({ export: 'success' });
+    expect(run.jobs).toMatchObject({ promote: 'success' });
+    expect(run.outputs('promote').changed).toBe('true');
+    expect(run.summary('promote')).toContain('| shop | prod | shop | 1.4.0 | 2026.11.0 |');
+    expect(await historyOf(bed.prodHelm, 'prod')).toEqual(await historyOf(bed.stageHelm, 'stage'));
+    expect(bed.service.artifacts()).toHaveLength(stored);
+    expect(run.leftovers).toEqual([]);
   });
 
-  it('stores the snapshot as one object under the path', async () => {
-    const { snapshot, location, size } = run.outputs('export');
-    expect(await objects()).toEqual([`nightly/prod/transship-${snapshot}.tar.zst`]);
-    expect(location).toBe(`s3://${bed.s3.bucket}/nightly/prod/transship-${snapshot}.tar.zst`);
-    const stored = await stat(
-      join(bed.s3.folder, 'buckets', bed.s3.bucket, `nightly/prod/transship-${snapshot}.tar.zst`),
-    );
-    expect(String(stored.size)).toBe(size);
-  });
-
-  it('stores what verify finds whole, as its README reads it back', async () => {
-    const { snapshot, digest } = run.outputs('export');
-    const path = `s3://${bed.s3.bucket}/nightly/prod`;
-    const verified = await transship(['verify', '--path', path, '--snapshot', 'latest'], { env: bed.s3.env });
-    expect(verified.output).toMatchObject({ snapshot, digest });
-  });
-
-  it('shows the releases of all namespaces in the summary', () => {
-    expect(run.summary('export')).toContain('### ✅ Exported 1 release from prod-exporter');
-    expect(run.summary('export')).toContain('| shop | prod | shop | 1.4.0 | 2026.11.0 | 1 | exported |');
-  });
-
-  it('says nothing that is secret in the kubeconfig or opens the bucket', () => {
-    for (const secret of [...secretsOf(bed.prod, 'exporter'), bed.s3.secretAccessKey]) {
-      expect(run.unmasked.includes(secret)).toBe(false);
-    }
-  });
-
-  it('exports nothing after a deployment that failed', async () => {
-    const before = await objects();
-    const skipped = await bed.exportAfter('failure');
-    expect(skipped.succeeded, skipped.log).toBe(true);
-    expect(skipped.jobs).toEqual({});
-    expect(await objects()).toEqual(before);
-  });
-
-  function objects(): Promise<string[]> {
-    return storedObjects('nightly/');
-  }
-});
-
-describe('examples/cluster-backup/cluster-backup.yml', () => {
-  let run: WorkflowRun;
-
-  beforeAll(async () => {
-    await bed.emptyProd();
-    await bed.prodHelm.run(['install', 'shop', shop, '--namespace', 'prod']);
-    await bed.prod.kubectl(['create', 'configmap', 'by-hand', '--namespace', 'prod', '--from-literal=a=b']);
-    run = await bed.backUp();
-  });
-
-  it('exports, and finds whole what it exported, with no more rights than its README asks for', () => {
+  it('shows only the plan when its caller asks for a dry run', async () => {
+    await bed.prodHelm.run(upgradeByHand(8));
+    const run = await bed.callReusable({ payload: { inputs: { 'dry-run': 'true' } } });
     expect(run.succeeded, run.log).toBe(true);
-    expect(run.jobs).toEqual({ backup: 'success' });
-    expect(run.summary('backup')).toContain('### ✅ Exported 1 release and ');
-  });
-
-  it('stores a file for each kind and namespace, the manifest among them', async () => {
-    const folder = `trees/prod-backup/backup/${run.outputs('backup').snapshot}`;
-    expect(await storedObjects('trees/')).toEqual(
-      expect.arrayContaining(
-        ['_snapshot.json', '_releases/prod/shop/1.json', 'clusterroles.json', 'prod/configmaps.json', 'manifest'].map(
-          (file) => `${folder}/${file}`,
-        ),
-      ),
-    );
-  });
-
-  it('leaves to the release what the release brings', async () => {
-    const file = `trees/prod-backup/backup/${run.outputs('backup').snapshot}/prod/configmaps.json`;
-    const { items } = JSON.parse(await readFile(join(bed.s3.folder, 'buckets', bed.s3.bucket, file), 'utf8'));
-    expect(items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)).toEqual(['by-hand']);
+    expect(run.outputs('promote').changed).toBe('true');
+    expect(run.summary('promote')).toContain('Plan: 0 to create, 1 to update');
+    expect(await valuesOf(bed.prodHelm, 'prod')).toBe('{"replicas":8}\n');
   });
 });
 
-async function storedObjects(prefix: string): Promise<string[]> {
-  const bucket = join(bed.s3.folder, 'buckets', bed.s3.bucket);
-  const entries = await readdir(bucket, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(bucket.length + 1))
-    .filter((key) => key.startsWith(prefix));
+/** Stands in for GitHub's command line, and may do something else besides. */
+interface FakeGh {
+  readonly programs: Readonly<Record<string, string>>;
+  seen(): Promise<{ args: string[]; environment: string[]; body: string }>;
 }
 
-/** An example with one setting changed. */
-async function changed(workflow: string, setting: string, instead: string): Promise<string> {
-  const text = await readFile(workflow, 'utf8');
-  expect(text.split(setting)).toHaveLength(2);
-  const file = join(bed.scratch, 'changed.yml');
-  await writeFile(file, text.replace(setting, instead));
-  return file;
+async function fakeGh(meanwhile: readonly string[] = ['true']): Promise<FakeGh> {
+  const record = join(bed.scratch, `gh-${gh++}`);
+  const program = await script(`${record}.sh`, [
+    `printf '%s\\n' "$@" > '${record}.args'`,
+    `printf '%s\\n' "$GH_REPO" "$GH_TOKEN" > '${record}.env'`,
+    `cp "$5" '${record}.md'`,
+    `export KUBECONFIG='${bed.prod.kubeconfig}' HELM_CACHE_HOME='${bed.scratch}/helm-cache'`,
+    meanwhile.map((word) => `'${word}'`).join(' '),
+  ]);
+  const lines = async (ending: string) => (await readFile(`${record}.${ending}`, 'utf8')).trimEnd().split('\n');
+  return {
+    programs: { helm: bed.tools.helm4, gh: program },
+    seen: async () => ({
+      args: await lines('args'),
+      environment: await lines('env'),
+      body: await readFile(`${record}.md`, 'utf8'),
+    }),
+  };
+}
+let gh = 0;
+
+function upgradeByHand(replicas: number): string[] {
+  return ['upgrade', 'shop', shop, '--namespace', 'prod', '--set', `replicas=${replicas}`, '--description', 'By hand'];
+}
+
+function serviceInTheWay(): string[] {
+  return ['create', 'service', 'clusterip', 'shop', '--tcp=80', '--namespace', 'prod'];
 }
 
 interface HistoryRow {
@@ -315,6 +347,10 @@ interface HistoryRow {
 
 async function historyOf(helm: Helm, namespace: string): Promise<HistoryRow[]> {
   return JSON.parse(await helm.run(['history', 'shop', '--namespace', namespace, '--output', 'json']));
+}
+
+function valuesOf(helm: Helm, namespace: string): Promise<string> {
+  return helm.run(['get', 'values', 'shop', '--namespace', namespace, '--output', 'json']);
 }
 
 async function releasesOf(helm: Helm, namespace: string): Promise<unknown[]> {
