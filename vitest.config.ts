@@ -12,12 +12,12 @@ export default defineConfig({
       },
       {
         test: {
-          // Real API servers, Helm, S3 and workflow runner: one file at a time, each starts what it needs.
+          // Real API servers, Helm, S3 and workflow runner; each file starts what it needs, and waits much of its time.
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts', 'test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          maxWorkers: 2,
         },
       },
     ],

@@ -121,7 +121,9 @@ async function carryOut(holdings: Holdings, total: RemovalTally, options: Teardo
   };
   await deleteAtOnce(await freeNamespaces(holdings, options), { ...tally, deleted }, options);
   if (!hasFailed()) {
-    const markers = holdings.markers.filter(({ id }) => !gone.has(id.namespace ?? ''));
+    // A namespace that an import made and others use by now is for the next teardown, which finds it by its marker.
+    const made = new Set(holdings.namespaces.map(({ id }) => id.name));
+    const markers = holdings.markers.filter(({ id }) => !made.has(id.namespace ?? ''));
     // They are no object that anybody has brought.
     await deleteAtOnce(markers, { ...tally, deleted() {} }, options);
   }

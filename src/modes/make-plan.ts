@@ -56,7 +56,10 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
     objects: [...(releases?.crds ?? []), ...(resources?.objects ?? []), ...deleted.objects],
     kinds: addObjects(resources?.kinds ?? [], [...(releases?.crds ?? []), ...deleted.objects], deleted.plurals),
   };
-  const { binding, key } = await bindingOf(importing, statesOfPruned(pruned));
+  const [{ binding, key }, { uid }] = await Promise.all([
+    bindingOf(importing, statesOfPruned(pruned)),
+    readIdentity(cluster, signal),
+  ]);
   const counts = countPlanned(planned.releases, planned.kinds);
   for (const line of importing.transforms.unused()) reporter.warn(`${line} matched nothing.`, 'Unused transform');
   return {
@@ -75,7 +78,7 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
       target: {
         context: cluster.context,
         server: cluster.server,
-        uid: binding.cluster === '' ? undefined : binding.cluster,
+        uid,
       },
       ...planned,
       edges: releases?.edges ?? [],
@@ -91,12 +94,11 @@ export async function bindingOf(
   importing: Importing,
   pruned: Iterable<[string, string]>,
 ): Promise<{ binding: PlanBinding; key: Buffer }> {
-  const { cluster, spool, context, states } = importing;
-  const { uid } = await readIdentity(cluster, context.signal);
+  const { cluster, spool, states } = importing;
   const binding = {
     digest: spool.digest,
     inputs: boundInputs(importing),
-    cluster: uid ?? '',
+    cluster: cluster.server,
     states: new Map([...states, ...pruned]),
   };
   // Nobody who can't read the snapshot may learn from a saved plan what is in the cluster.

@@ -9,7 +9,7 @@ export interface PlanBinding {
   readonly digest: string;
   /** By name, as texts. No secrets: they are saved and shown. */
   readonly inputs: Readonly<Record<string, string>>;
-  /** Uid of the target cluster; empty where it may not be read. */
+  /** The URL of its API server: what every user of a cluster knows of it, whatever his rights. */
   readonly cluster: string;
   readonly states: States;
 }
@@ -87,9 +87,7 @@ export function explainChanges(saved: Uint8Array, binding: PlanBinding, key: Uin
       changes.push(`The input ${name} ${was === undefined ? 'was not set' : `was ${quote(was)}`} and ${isNow(is)}`);
   }
   if (plan.cluster !== binding.cluster) {
-    changes.push(
-      `The cluster is another one: the plan was made for ${nameCluster(plan.cluster)}, this is ${nameCluster(binding.cluster)}`,
-    );
+    changes.push(`The cluster is another one: the plan was made for ${plan.cluster}, this is ${binding.cluster}`);
   }
   // With another key every digest is another one, and says nothing.
   if (plan.key === digestOf('key', key)) changes.push(...explainStates(plan.states, binding.states, key));
@@ -167,10 +165,6 @@ function quote(text: string): string {
 
 function isNow(value: string | undefined): string {
   return value === undefined ? 'is not set' : `is ${quote(value)}`;
-}
-
-function nameCluster(uid: string): string {
-  return uid === '' ? 'one whose uid may not be read' : uid;
 }
 
 /** `YY-MM-DD_HH-MM-SS`, UTC. */

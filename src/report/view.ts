@@ -48,6 +48,13 @@ export function viewOf(result: RunResult): View {
     headline: headlineOf(result),
     facts: factsOf(result),
     failures: [
+      ...(summary.mode === 'plan'
+        ? summary.plan.problems.map(({ message, hint }) => ({
+            title: 'An import would fail',
+            words: hint === undefined ? message : `${message}\n${hint}`,
+            skipped: false,
+          }))
+        : []),
       ...(summary.mode === 'verify'
         ? summary.problems.map((words) => ({ title: 'Damage', words, skipped: false }))
         : []),

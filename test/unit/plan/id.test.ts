@@ -8,7 +8,7 @@ const CREATED = new Date('2026-01-31T12:05:09.123Z');
 const binding: PlanBinding = {
   digest: 'sha256:aa',
   inputs: { replace: 'true', 'namespace-map': 'a=b' },
-  cluster: 'uid-1',
+  cluster: 'https://prod:6443',
   states: new Map([
     ['object apps/Deployment/shop/web', 'fingerprint-1'],
     ['object /Service/shop/web', ABSENT],
@@ -37,12 +37,12 @@ describe('the id of a plan', () => {
 
   test.each<[string, Partial<PlanBinding>]>([
     ['archive', { digest: 'sha256:ab' }],
-    ['cluster', { cluster: 'uid-2' }],
+    ['cluster', { cluster: 'https://other:6443' }],
     ['value of an input', { inputs: { ...binding.inputs, replace: 'false' } }],
     ['input that is set', { inputs: { ...binding.inputs, prune: 'true' } }],
     ['object', { states: statesWith(['object apps/Deployment/shop/web', 'fingerprint-9']) }],
     ['object that appeared', { states: statesWith(['object /Service/shop/web', 'fingerprint-9']) }],
-    ['text that moved from one place to the next', { digest: 'sha256:aauid', cluster: '-1' }],
+    ['text that moved from one place to the next', { digest: 'sha256:aahttps://', cluster: 'prod:6443' }],
   ])('changes with the %s', (_what, change) => {
     expect(idOf(change)).not.toBe(idOf());
   });
@@ -83,7 +83,7 @@ describe('a saved plan', () => {
     expect(JSON.parse(saved)).toMatchObject({
       format: 1,
       digest: 'sha256:aa',
-      cluster: 'uid-1',
+      cluster: 'https://prod:6443',
       inputs: binding.inputs,
     });
     expect(JSON.parse(saved).states['object apps/Deployment/shop/web']).toMatch(/^[0-9a-f]{16}$/);
@@ -95,12 +95,12 @@ describe('a saved plan', () => {
 
   test('names what differs besides the states', () => {
     const inputs = { replace: 'false', prune: 'true' };
-    expect(explain({ digest: 'sha256:bb', cluster: '', inputs })).toEqual([
+    expect(explain({ digest: 'sha256:bb', cluster: 'https://other:6443', inputs })).toEqual([
       'The archive is another one: the plan was made of sha256:aa, this is sha256:bb',
       'The input namespace-map was "a=b" and is not set',
       'The input prune was not set and is "true"',
       'The input replace was "true" and is "false"',
-      'The cluster is another one: the plan was made for uid-1, this is one whose uid may not be read',
+      'The cluster is another one: the plan was made for https://prod:6443, this is https://other:6443',
     ]);
   });
 
