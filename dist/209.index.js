@@ -1,1 +1,0 @@
-const c=209,s=[209],l={58209:((E,n,_)=>{_.r(n),_.d(n,{Agent:()=>i.a,buildConnector:()=>t.a});var d=_(59136),t=_.n(d),o=_(57405),i=_.n(o)})};export{c as id,s as ids,l as modules};
