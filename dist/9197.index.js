@@ -1,0 +1,1 @@
+const e=9197,l=[9197],C={39197:((c,a,n)=>{n.r(a),n.d(a,{library:()=>E});var r=n(6436),i=n.n(r);function o(t){return typeof t=="object"&&t!==null&&"createStream"in t&&"CHECK_CRC64"in t}function s(t){if(!o(t))throw new Error("lzma-native is not what it was.");return t}const E=s(i())})};export{e as id,l as ids,C as modules};
