@@ -18,6 +18,8 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           maxWorkers: 2,
+          // After the unit tests, which take as many workers as there are cores.
+          sequence: { groupOrder: 1 },
         },
       },
     ],
