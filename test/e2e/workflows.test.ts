@@ -199,7 +199,9 @@ describe('a promotion that fails', () => {
       const run = await bed.promote();
       expect(run.jobs, run.log).toEqual({ export: 'success', plan: 'failure' });
       const told = 'Helm refuses to take over what exists at the target for release prod/shop';
-      expect(run.errors('plan')[0]?.message).toContain('An import would fail: the plan has 1 problem.');
+      const [problem, end] = run.errors('plan');
+      expect(problem?.message).toContain(told);
+      expect(end?.message).toContain('An import would fail: the plan has 1 problem.');
       expect(run.summary('plan')).toContain(told);
       // For a later step to show.
       expect(run.leftovers).toEqual([expect.stringMatching(/\/plan\.md$/)]);
