@@ -59,6 +59,8 @@ export interface CompareContext {
 }
 
 const FIELDS_TOLD = 3;
+/** How often an object is read anew that its controller changed meanwhile. */
+const MOST_LOOKS = 5;
 
 /**
  * Compares one object. What does not say the same as the target's is equal still when a server-side apply of it would
@@ -75,7 +77,15 @@ export async function compareObject(
   const owners = ownersOf(wanted, context.known).map(({ key }) => key);
   const missingOwners = owners.filter((key) => !mark.owners?.includes(key));
   if (mark.fingerprint === fingerprint(wanted)) return { is: 'equal', missingOwners };
+  return lookAt(context, wanted, missingOwners, 1);
+}
 
+async function lookAt(
+  context: CompareContext,
+  wanted: KubeObject,
+  missingOwners: readonly string[],
+  look: number,
+): Promise<Comparison> {
   const { cluster, discovery, strip, signal } = context;
   const live = await getObject(cluster, discovery, wanted, signal);
   if (live === undefined || isEnding(live)) return { is: 'new' };
@@ -97,6 +107,7 @@ export async function compareObject(
   } catch (error) {
     if (!(error instanceof ClusterError) || error.status < 400) throw error;
     if (error.status === 404) return { is: 'new' };
+    if (hasMoved(error) && look < MOST_LOOKS) return lookAt(context, wanted, missingOwners, look + 1);
     const told = () => differingPaths(stripObject(cloneJson(live), strip), body, FIELDS_TOLD);
     // A webhook that can't be asked, or a right that is missing: it may yet go well when it comes to it.
     if (error.status !== 422) {
@@ -108,6 +119,11 @@ export async function compareObject(
     const fields = named.length > 0 ? named : told();
     return { is: 'different', fields, refused: true, ...(await lookAnew(context, live, body)) };
   }
+}
+
+/** The object became another one between reading and trying, as when its controller writes a status. */
+function hasMoved(error: ClusterError): boolean {
+  return error.status === 409 && conflictsIn(error) === undefined;
 }
 
 /** What a server-side apply would make of the object; for a plan also from whom it would take fields. */

@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Api, at, openApi } from './api.ts';
 import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
@@ -46,7 +47,9 @@ const configMap = (name: string, data: Record<string, string>) => ({ metadata: {
 const inStage = (path: string) => `/api/v1/namespaces/${stage}/${path}`;
 const inProd = (path: string) => `/api/v1/namespaces/${prod}/${path}`;
 
-function save(...more: string[]): Promise<TransshipRun> {
+async function save(...more: string[]): Promise<TransshipRun> {
+  // An id is a second's, and a path keeps one snapshot of each.
+  await sleep(1000 - (Date.now() % 1000));
   return transship(['export', '-n', stage, '--include', 'releases,resources', '--path', folder, ...more], options());
 }
 

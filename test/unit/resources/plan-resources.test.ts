@@ -221,6 +221,18 @@ describe('an object that differs', () => {
     expect(objects[0]?.conflicts).toBeUndefined();
   });
 
+  it('is looked at again when its controller writes to it meanwhile', async () => {
+    let tries = 0;
+    const answer: TargetOptions['answer'] = ({ method }) => {
+      if (method !== 'PATCH') return undefined;
+      tries += 1;
+      return tries < 3 ? statusOf(409, 'the object has been modified') : undefined;
+    };
+    const target = targetWith([shop, config('1', 'app', { immutable: false })], { answer });
+    expect((await plan(files, target)).objects).toEqual([]);
+    expect(tries).toBe(3);
+  });
+
   it('is kept where it is the answer of the target to that name, and its rights are not asked for', async () => {
     const storage = (provisioner: string) => objectOf('storage.k8s.io/v1 StorageClass fast', { provisioner });
     const planned = await plan({ 'storageclasses.json': [storage('a')] }, targetWith([storage('b')]), {
