@@ -4,6 +4,8 @@ import { type Bytes, joinPieces } from './streams.ts';
 export interface ByteReader {
   /** The next `count` bytes, fewer at the end of the stream. */
   take(count: number): Promise<Uint8Array>;
+  /** What is at hand without copying, one to `most` bytes; none at the end of the stream. */
+  some(most: number): Promise<Uint8Array>;
   /** All that is left. */
   rest(): Bytes;
 }
@@ -38,6 +40,10 @@ export function createByteReader(source: AsyncIterator<Uint8Array>): ByteReader 
         length += head.byteLength;
       }
       return joinPieces(pieces, length);
+    },
+    async some(most) {
+      await fill();
+      return cut(most);
     },
     async *rest() {
       while (await fill()) yield cut(piece.byteLength);

@@ -8,13 +8,13 @@ import {
   MANIFEST_PATH,
   MAX_INDEX_BYTES,
 } from './digests.ts';
-import { type Entry, entryOf } from './entry.ts';
+import { type Entry, entryOf, isFile } from './entry.ts';
 
 /**
- * The entries, followed by `_index.json` and `manifest` of all that went before. Digests are taken as bodies pass: one
+ * The entries, followed by `_index.json` and `manifest` of all files that went before. Digests are taken as bodies pass: one
  * that is a stream must have been read to its end before the next entry is asked for.
  *
- * @param totals - counts the entries that were given, and their bytes
+ * @param totals - counts the files that were given, and their bytes
  * @param spanOf - how many bytes an entry takes where one stands behind the other; only then does the index say where
  *   each starts
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for an entry that is one of those that are added, and for too many
@@ -22,22 +22,28 @@ import { type Entry, entryOf } from './entry.ts';
 export async function* digestEntries(
   entries: AsyncIterable<Entry>,
   totals: { files: number; bytes: number },
-  spanOf?: (path: string, size: number) => number,
+  spanOf?: (path: string, size: number, entry: Entry) => number,
 ): AsyncGenerator<Entry> {
   const files: IndexedFile[] = [];
   const manifest: [string, string][] = [];
   let offset = 0;
-  for await (const { path, size, body } of entries) {
+  for await (const entry of entries) {
+    const { path, size, body } = entry;
     if (path === INDEX_PATH || path === MANIFEST_PATH) {
       throw new TransshipError('ARCHIVE_UNSUPPORTED', `${path} is written by the archive itself.`);
     }
+    const start = offset;
+    offset += spanOf?.(path, size, entry) ?? 0;
+    if (!isFile(entry)) {
+      yield entry;
+      continue;
+    }
     const digested = digestBody(body);
     // Resumes when the body has been written.
-    yield { path, size, body: digested.body };
+    yield { ...entry, body: digested.body };
     const { sha1, sha256 } = digested.digests();
-    files.push(spanOf === undefined ? { path, size, sha256 } : { path, size, sha256, offset });
+    files.push(spanOf === undefined ? { path, size, sha256 } : { path, size, sha256, offset: start });
     manifest.push([path, sha1]);
-    offset += spanOf?.(path, size) ?? 0;
     totals.files++;
     totals.bytes += size;
   }

@@ -3,13 +3,48 @@ import { TransshipError } from '../errors.ts';
 /** The bytes of an entry: all at once when small, else a stream that yields exactly `size` bytes and is read once. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>;
 
+/** What stands in a file system besides plain files. */
+export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink';
+
+/** Part of a body, in bytes. */
+export interface ByteRange {
+  readonly start: number;
+  readonly length: number;
+}
+
 /** One file of an archive; the one thing that flows through the program. */
 export interface Entry {
   /** Relative, `/`-separated, without `.` or `..` segments. */
   readonly path: string;
-  /** Length of the body in bytes. */
+  /** Length of the body in bytes; 0 for all but files. */
   readonly size: number;
   readonly body: Body;
+  /** What it is; a file when left out. Only files are in manifest and index. */
+  readonly type?: EntryType | undefined;
+  /** Of a symlink its text, of a hard link the path of an earlier entry. */
+  readonly linkTarget?: string | undefined;
+  /** Permissions with setuid, setgid and sticky bit. When left out, only the owner may read and write. */
+  readonly mode?: number | undefined;
+  /** Root when left out. */
+  readonly owner?: Owner | undefined;
+  /** When it was last changed, to the second; the archive's own time when left out. */
+  readonly mtime?: Date | undefined;
+  /**
+   * Where the body is known to be zeros, in order and apart from each other: no space is needed for these. The body
+   * yields the zeros all the same.
+   */
+  readonly holes?: readonly ByteRange[] | undefined;
+}
+
+/** Whom a file belongs to. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Whether an entry is a file, which has a body and digests. */
+export function isFile({ type }: Pick<Entry, 'type'>): boolean {
+  return type === undefined || type === 'file';
 }
 
 /** An entry whose whole body is in memory, made from text (as UTF-8) or bytes. */

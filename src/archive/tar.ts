@@ -5,6 +5,8 @@ import { damaged } from './damage.ts';
 import type { Entry } from './entry.ts';
 import { createPathGuard } from './paths.ts';
 import { abortable, type Bytes, feed, handOut, joinPieces } from './streams.ts';
+import { BLOCK_BYTES, MAX_OWNER, padded, paxRecordLength } from './tar-header.ts';
+import { dataLength, formatMap, leaveHoles } from './tar-sparse.ts';
 
 /** How an archive's tar is written. */
 export interface TarOptions {
@@ -12,8 +14,6 @@ export interface TarOptions {
   readonly mtime: Date;
   readonly signal?: AbortSignal | undefined;
 }
-
-const BLOCK_BYTES = 512;
 
 /** What is handed on at once: each piece costs every later step (hash, codec, upload) some fixed time. */
 const PIECE_BYTES = 1024 * 1024;
@@ -24,13 +24,21 @@ const SMALL_BYTES = 256 * 1024;
 /** The latest time that tar-stream writes right, in seconds: it counts in 32 bits. */
 const MAX_MTIME = 0x7fffffff;
 
+/** Without this tar-stream takes a mode of 0 for none; it is not written itself. */
+const MODE_MARK = 0o100000;
+
+const TAR_TYPES = { file: 'file', directory: 'directory', symlink: 'symlink', hardlink: 'link' } as const;
+
 /**
- * Writes entries as a tar, in pieces of about 1 MiB. Files get mode 0600, owner 0 and the given time; paths that are
- * long or not ASCII are written as PAX headers, which every tar reads.
+ * Writes entries as a tar, in pieces of about 1 MiB. What an entry does not say of itself is mode 0600 (0700 of a
+ * folder), owner 0 and the given time. Paths that are long or not ASCII are written as PAX headers, which every tar reads;
+ * files with holes in GNU's sparse format 1.0, which GNU tar, libarchive, Go and Python read.
  *
  * @throws TransshipError `CANCELLED` when the signal fires
- * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, or is there twice
- * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, or is there twice, and for a link that
+ *   leads out
+ * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size, or something
+ *   else than zeros where its entry has a hole
  */
 export async function* packTar(
   entries: AsyncIterable<Entry>,
@@ -56,23 +64,21 @@ export async function* packTar(
   };
 
   try {
-    for await (const { path, size, body } of abortable(entries, signal)) {
-      checkPath(path);
-      const pax = needsPax(path) ? { pax: {} } : {};
+    for await (const entry of abortable(entries, signal)) {
+      const { path, size, body, holes = [] } = entry;
+      checkPath(path, entry);
       const written = Promise.withResolvers<void>();
-      const header = { name: path, size, mode: 0o600, mtime: new Date(seconds * 1000), type: 'file' as const, ...pax };
+      const header = headerOf(entry, new Date(seconds * 1000));
       const sink = tar.entry(header, (error) => (error ? written.reject(error) : written.resolve()));
       sink.on('error', () => {});
       // A body that fails is told by its own error.
       written.promise.catch(() => {});
-      let left = size;
-      for await (const piece of body instanceof Uint8Array ? slicesOf(body) : abortable(body, signal)) {
-        left -= piece.byteLength;
-        if (left < 0) throw damaged(`The body of ${path} has more than the ${size} bytes it should have.`);
+      const whole = checkLength(body instanceof Uint8Array ? slicesOf(body) : abortable(body, signal), size, path);
+      if (holes.length > 0) sink.write(formatMap(holes, size));
+      for await (const piece of holes.length > 0 ? leaveHoles(whole, holes, path) : whole) {
         if (!sink.write(piece)) await once(sink, 'drain');
         if (length >= PIECE_BYTES) yield flush();
       }
-      if (left > 0) throw damaged(`The body of ${path} ended after ${size - left} of ${size} bytes.`);
       sink.end(null);
       await written.promise;
       if (length >= PIECE_BYTES) yield flush();
@@ -86,9 +92,59 @@ export async function* packTar(
 }
 
 /** How many bytes an entry takes in the tar that {@link packTar} writes, headers and padding included. */
-export function tarSpan(path: string, size: number): number {
-  const headers = needsPax(path) ? 2 * BLOCK_BYTES + padded(paxLength(path)) : BLOCK_BYTES;
-  return headers + padded(size);
+export function tarSpan(path: string, size: number, entry: Metadata = {}): number {
+  const { name, linkname, size: stored, pax } = headerOf({ ...entry, path, size }, new Date(0));
+  if (pax === undefined) return BLOCK_BYTES + padded(stored);
+  const records = { path: name, ...(linkname === undefined ? {} : { linkpath: linkname }), ...pax };
+  const paxLength = Object.entries(records).reduce((sum, [key, value]) => sum + paxRecordLength(key, value), 0);
+  return 2 * BLOCK_BYTES + padded(paxLength) + padded(stored);
+}
+
+/** All of an entry that is not its body. */
+type Metadata = Omit<Partial<Entry>, 'body'>;
+
+/** The header of an entry as tar-stream takes it. */
+function headerOf({ path, size, type = 'file', ...entry }: Omit<Entry, 'body'>, mtime: Date) {
+  const { linkTarget, holes = [], mode = type === 'directory' ? 0o700 : 0o600, owner = { uid: 0, gid: 0 } } = entry;
+  const pax: Record<string, string> = {};
+  if (owner.uid > MAX_OWNER) pax.uid = String(owner.uid);
+  if (owner.gid > MAX_OWNER) pax.gid = String(owner.gid);
+  let name = type === 'directory' ? `${path}/` : path;
+  let stored = size;
+  if (holes.length > 0) {
+    Object.assign(pax, { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0' });
+    Object.assign(pax, { 'GNU.sparse.name': path, 'GNU.sparse.realsize': String(size) });
+    // What knows no sparse files must not take the map for the file's content.
+    name = `GNUSparseFile.0/${path}`;
+    stored = formatMap(holes, size).byteLength + dataLength(holes, size);
+  }
+  const seconds = Math.floor((entry.mtime ?? mtime).getTime() / 1000);
+  const isPlain = isShort(name) && (linkTarget === undefined || isShort(linkTarget)) && Object.keys(pax).length === 0;
+  return {
+    name,
+    size: stored,
+    type: TAR_TYPES[type],
+    mode: mode | MODE_MARK,
+    uid: owner.uid,
+    gid: owner.gid,
+    mtime: new Date(Math.min(Math.max(seconds, 0), MAX_MTIME) * 1000),
+    ...(linkTarget === undefined ? {} : { linkname: linkTarget }),
+    ...(isPlain ? {} : { pax }),
+  };
+}
+
+async function* checkLength(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  size: number,
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  let left = size;
+  for await (const piece of pieces) {
+    left -= piece.byteLength;
+    if (left < 0) throw damaged(`The body of ${path} has more than the ${size} bytes it should have.`);
+    yield piece;
+  }
+  if (left > 0) throw damaged(`The body of ${path} ended after ${size - left} of ${size} bytes.`);
 }
 
 /**
@@ -201,19 +257,7 @@ function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 /** tar-stream would also cut a long path in two; one rule is easier to tell lengths by. */
-function needsPax(path: string): boolean {
+function isShort(path: string): boolean {
   // Every character that is not ASCII takes more than one byte.
-  return path.length > 100 || Buffer.byteLength(path) !== path.length;
-}
-
-/** The length of `<length> path=<path>\n`, where the length counts itself. */
-function paxLength(path: string): number {
-  const rest = Buffer.byteLength(` path=${path}\n`);
-  let length = rest;
-  while (length !== rest + String(length).length) length = rest + String(length).length;
-  return length;
-}
-
-function padded(size: number): number {
-  return Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+  return path.length <= 100 && Buffer.byteLength(path) === path.length;
 }

@@ -1,10 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
+import { TransshipError } from '../errors.ts';
 import { damaged } from './damage.ts';
 import { digestEntries } from './digest-entries.ts';
 import { MANIFEST_PATH } from './digests.ts';
 import { decryptEntries, encryptEntries } from './encrypted-tree.ts';
 import { inspectEncrypted } from './encryption.ts';
-import type { Body, Entry } from './entry.ts';
+import { type Body, type Entry, isFile } from './entry.ts';
 import { createPathGuard, treePathProblem } from './paths.ts';
 import { abortable, type Bytes } from './streams.ts';
 import { verifyEntries, verifyStored } from './verify.ts';
@@ -36,7 +37,7 @@ export interface TreeWriting {
  * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `INPUT` naming a recipient that is none
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that not every file system takes, is there twice, or is one
- *   of those that are added
+ *   of those that are added; and for folders and links
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
 export function writeTree(
@@ -46,7 +47,7 @@ export function writeTree(
 ): TreeWriting {
   const totals = { files: 0, bytes: 0 };
   const checkPath = createPathGuard(treePathProblem);
-  const digested = digestEntries(abortable(entries, signal), totals);
+  const digested = digestEntries(refuseOthers(abortable(entries, signal)), totals);
   const measured = measureTree(encryptTo === undefined ? digested : encryptEntries(digested, encryptTo));
   let ended = false;
 
@@ -109,6 +110,22 @@ export async function checkEncryptedTree(
   const measured = measureTree(guardPaths(entries, signal));
   await verifyStored(measured.entries, inspectEncrypted);
   return measured.result();
+}
+
+/** No backend of trees can keep folders or links. */
+async function* refuseOthers(entries: AsyncIterable<Entry>): AsyncGenerator<Entry> {
+  for await (const entry of entries) {
+    if (!isFile(entry)) {
+      throw new TransshipError(
+        'ARCHIVE_UNSUPPORTED',
+        `${entry.path} is a ${entry.type}; a tree has plain files only.`,
+        {
+          hint: 'Choose the layout archive.',
+        },
+      );
+    }
+    yield entry;
+  }
 }
 
 async function* guardPaths(entries: AsyncIterable<Entry>, signal: AbortSignal | undefined): AsyncGenerator<Entry> {

@@ -10,7 +10,7 @@ import {
   parseIndex,
   parseManifest,
 } from './digests.ts';
-import { type Entry, readBody } from './entry.ts';
+import { type Entry, isFile, readBody } from './entry.ts';
 import { type Bytes, handOut } from './streams.ts';
 
 /** What was read of one file. */
@@ -37,21 +37,26 @@ export async function* verifyEntries(
   const seen = new Map<string, SeenFile>();
   let index: ArchiveIndex | undefined;
   let manifest: Map<string, string> | undefined;
-  for await (const { path, size, body } of entries) {
+  for await (const entry of entries) {
+    const { path, size, body } = entry;
     if (manifest !== undefined) throw damaged(`${path} follows the manifest, which must be the last file.`);
     if (path === MANIFEST_PATH) {
       manifest = parseManifest(await readText({ path, size, body }));
       continue;
     }
     if (index !== undefined) throw damaged(`${path} follows ${INDEX_PATH}, which must be the last file but one.`);
+    if (!isFile(entry)) {
+      yield entry;
+      continue;
+    }
     const digested = digestBody(body);
     if (path === INDEX_PATH) {
       index = parseIndex(await readText({ path, size, body: digested.body }));
     } else if (digested.body instanceof Uint8Array) {
-      yield { path, size, body: digested.body };
+      yield { ...entry, body: digested.body };
     } else {
       const { body: handed, drain } = handOut(digested.body, path);
-      yield { path, size, body: handed };
+      yield { ...entry, body: handed };
       await drain();
     }
     seen.set(path, { size, ...digested.digests() });
@@ -103,7 +108,8 @@ export async function verifyStored(
   refuseProblems([...problems, ...compareManifest(seen, manifest)]);
 }
 
-function refuseProblems([first, ...others]: readonly string[]): void {
+/** @throws TransshipError `ARCHIVE_DAMAGED` (an ArchiveDamagedError) with all problems, where there are some */
+export function refuseProblems([first, ...others]: readonly string[]): void {
   if (first !== undefined) throw new ArchiveDamagedError([first, ...others]);
 }
 
@@ -132,7 +138,11 @@ function* compareIndex(seen: ReadonlyMap<string, SeenFile>, index: ArchiveIndex)
   }
 }
 
-function* compareManifest(seen: ReadonlyMap<string, string>, manifest: ReadonlyMap<string, string>) {
+/** What is wrong between the files that were read, by their SHA-1, and those that a manifest names. */
+export function* compareManifest(
+  seen: ReadonlyMap<string, string>,
+  manifest: ReadonlyMap<string, string>,
+): Generator<string> {
   for (const [path, expected] of manifest) {
     const sha1 = seen.get(path);
     if (sha1 === undefined) yield `${path} is missing: the manifest names it.`;
@@ -147,7 +157,8 @@ function differs(path: string, digest: string, actual: string, where: string, ex
   return `${path} is damaged: its ${digest} is ${actual}; ${where} says ${expected}.`;
 }
 
-async function readText(entry: Entry): Promise<string> {
+/** Reads a manifest or an index whole. */
+export async function readText(entry: Entry): Promise<string> {
   const bytes = await readBody(entry, MAX_INDEX_BYTES);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

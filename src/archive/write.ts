@@ -3,6 +3,7 @@ import { type Compression, compress } from './compression.ts';
 import { digestEntries } from './digest-entries.ts';
 import { encrypt } from './encryption.ts';
 import type { Entry } from './entry.ts';
+import { addManifest } from './manifest.ts';
 import type { Bytes } from './streams.ts';
 import { packTar, tarSpan } from './tar.ts';
 
@@ -13,6 +14,8 @@ export interface WriteOptions {
   readonly mtime: Date;
   /** age's public keys, to which the compressed bytes are encrypted; not at all when left out. */
   readonly encryptTo?: readonly string[] | undefined;
+  /** False for an archive that has a `manifest` only, as KubeVirt's VM archives do. */
+  readonly index?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -22,7 +25,7 @@ export interface ArchiveSummary {
   readonly size: number;
   /** `sha256:<hex>` of the stored bytes. */
   readonly digest: string;
-  /** How many files were given, and their bytes; the index and the manifest are not counted. */
+  /** How many files were given, and their bytes; folders and links, the index and the manifest are not counted. */
   readonly files: number;
   readonly bytes: number;
   /** Bytes of the uncompressed tar. */
@@ -48,12 +51,13 @@ export interface ArchiveWriting {
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
 export function writeArchive(entries: AsyncIterable<Entry>, options: WriteOptions): ArchiveWriting {
-  const { compression, mtime, encryptTo, signal } = options;
+  const { compression, mtime, encryptTo, index = true, signal } = options;
   const totals = { files: 0, bytes: 0, tarSize: 0 };
   let summary: ArchiveSummary | undefined;
 
   async function* stored(): AsyncGenerator<Uint8Array> {
-    const tar = measure(packTar(digestEntries(entries, totals, tarSpan), { mtime, signal }), totals);
+    const listed = index ? digestEntries(entries, totals, tarSpan) : addManifest(entries, totals);
+    const tar = measure(packTar(listed, { mtime, signal }), totals);
     const sha256 = createHash('sha256');
     let size = 0;
     const compressed = compress(tar, compression, signal);

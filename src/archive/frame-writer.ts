@@ -1,0 +1,107 @@
+import { availableParallelism } from 'node:os';
+import { crc32 } from 'node:zlib';
+import { mapInOrder } from '../streams.ts';
+import { limitYoungGeneration } from '../young-generation.ts';
+import type { Chunk } from './frame-chunks.ts';
+import { type FrameCodec, type FrameCompression, frameCodecs } from './frame-codec.ts';
+import { startHasher } from './frame-hasher.ts';
+import { type JournalFrame, storedFiles } from './frame-journal.ts';
+import { tarChunks } from './frame-tar.ts';
+import type { FramedEntry, Piece } from './frames.ts';
+
+/** How an archive in frames is written. */
+export interface FramedOptions {
+  readonly compression: FrameCompression;
+  /** Bytes of tar in each frame; what `defaultFrameBytes` says unless a test needs little ones. */
+  readonly frameBytes?: number | undefined;
+  /** The time of every file in it. */
+  readonly mtime: Date;
+  /** What an earlier run has stored. */
+  readonly from?: { readonly frames: readonly JournalFrame[]; readonly read: ReadStored } | undefined;
+  /** How many frames are compressed at once. */
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads what an earlier run has stored, between two offsets of the tar. */
+export type ReadStored = (from: number, to: number) => AsyncIterable<Piece>;
+
+/** Bytes to be stored behind those before; with what to add to the journal once they are. */
+export interface FramedPart {
+  readonly bytes: Uint8Array;
+  /** Nothing for the archive's head and tail, which belong to no frame. */
+  readonly frame?: JournalFrame;
+}
+
+/** Larger ones do not compress better, and each takes as much memory as it has bytes, some at a time. */
+export const defaultFrameBytes = 8 * 1024 * 1024;
+
+/** libuv's pool has four threads: https://docs.libuv.org/en/v1.x/threadpool.html */
+const MAX_THREADS = 4;
+
+/**
+ * Writes entries as a VM archive: a tar with `manifest` at its end, in frames that are compressed side by side and
+ * stored in order. With `from`, goes on behind the frames that an earlier run has stored; what comes is then what that
+ * run would have gone on with. Memory is that of some frames, whatever the disks' sizes.
+ *
+ * @throws SourceChangedError before the first part, when `from` is of other files
+ * @throws TransshipError `CANCELLED` when the signal fires
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive; for xz where it can't be written
+ * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
+ */
+export async function* writeFramedArchive(
+  entries: AsyncIterable<FramedEntry>,
+  options: FramedOptions,
+): AsyncGenerator<FramedPart> {
+  const { compression, frameBytes = defaultFrameBytes, mtime, from, signal } = options;
+  const { threads = Math.min(availableParallelism(), MAX_THREADS) } = options;
+  const codec = frameCodecs[compression];
+  const frames: JournalFrame[] = [...(from?.frames ?? [])];
+  const stored = from === undefined ? undefined : { ...storedFiles(from.frames), read: from.read };
+  const hasher = startHasher();
+  try {
+    const pack = packer(codec);
+    const chunks = tarChunks(entries, { frameBytes, mtime, hasher, stored, signal });
+    if (frames.length === 0 && codec.head.byteLength > 0) yield { bytes: codec.head };
+    for await (const part of mapInOrder(chunks, threads + 1, pack)) {
+      frames.push(part.frame);
+      yield part;
+    }
+    yield { bytes: codec.tail(frames) };
+  } finally {
+    await hasher.close();
+  }
+}
+
+function packer(codec: FrameCodec): (chunk: Chunk) => Promise<{ bytes: Uint8Array; frame: JournalFrame }> {
+  // Of each length once: all runs of zeros are the same frame.
+  const zeros = new Map<number, ReturnType<FrameCodec['pack']>>();
+  const packZeros = (length: number) => {
+    const packed = zeros.get(length) ?? codec.pack(Buffer.alloc(length));
+    zeros.set(length, packed);
+    return packed;
+  };
+  return async (chunk) => {
+    limitYoungGeneration();
+    const packing = chunk.bytes === undefined ? packZeros(chunk.length) : codec.pack(chunk.bytes);
+    // The memory is read by both until both have ended.
+    const [packed, hashed] = await Promise.allSettled([packing, chunk.hashed]);
+    if (hashed.status === 'rejected') throw hashed.reason;
+    if (packed.status === 'rejected') throw packed.reason;
+    const { bytes, blocks } = packed.value;
+    chunk.release();
+    const files = await Promise.all(chunk.files.map(async (file) => ({ ...file, sha1: await file.sha1 })));
+    return {
+      bytes,
+      frame: {
+        length: bytes.byteLength,
+        raw: chunk.length,
+        crc: crc32(bytes),
+        ...(chunk.bytes === undefined ? { zeros: true } : {}),
+        ...(blocks === undefined ? {} : { blocks }),
+        ...(files.length === 0 ? {} : { files }),
+        ...(chunk.open === undefined ? {} : { open: chunk.open }),
+      },
+    };
+  };
+}
