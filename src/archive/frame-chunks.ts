@@ -1,6 +1,7 @@
 import type { FrameHasher } from './frame-hasher.ts';
 import type { JournalFile } from './frame-journal.ts';
-import { cutPiece, isZeros, lengthOf, type Piece } from './frames.ts';
+import { cutPiece, lengthOf, type Piece } from './frames.ts';
+import { allZeros } from './zeros.ts';
 
 /** A frame's share of the tar, before it is compressed. */
 export interface Chunk {
@@ -42,7 +43,7 @@ export function createChunker(size: number, hasher: FrameHasher): Chunker {
   let open: JournalFile | undefined;
 
   const fill = (piece: Piece, count: number) => {
-    if (!(piece instanceof Uint8Array) || isZeros(piece)) {
+    if (!(piece instanceof Uint8Array) || allZeros(piece)) {
       bytes?.fill(0, length, length + count);
       return;
     }

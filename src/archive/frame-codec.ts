@@ -1,9 +1,10 @@
 import { promisify } from 'node:util';
-import { constants, zstdCompress } from 'node:zlib';
-import type { Bytes } from './streams.ts';
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { messageOf } from '../errors.ts';
+import { damaged } from './damage.ts';
+import { joinPieces } from './streams.ts';
 import { compressXz, decompressXz } from './xz.ts';
 import { takeBlocks, type XzBlock, xzHeader, xzTail } from './xz-container.ts';
-import { decompressZstd } from './zstd.ts';
 
 /** The compressions whose parts can stand on their own. */
 export const frameCompressions = ['zstd', 'xz'] as const;
@@ -21,26 +22,56 @@ export interface StoredFrame {
 
 /** What a compression makes of frames. */
 export interface FrameCodec {
+  /** Bytes of tar in each frame. Larger ones compress no better, and some of them are in memory at a time. */
+  readonly frameBytes: number;
+  /** How many frames are worth compressing at once, where there are as many cores. */
+  readonly maxThreads: number;
   /** The bytes before the first frame. */
   readonly head: Uint8Array;
   /** Compresses one frame, in the thread pool. */
   pack(chunk: Uint8Array): Promise<{ bytes: Buffer; blocks?: readonly XzBlock[] }>;
   /** The bytes after the last frame: where each frame starts, for readers that start anywhere. */
   tail(frames: readonly StoredFrame[]): Buffer;
-  /** Decompresses what `pack` has made of one frame. */
-  unpack(bytes: Uint8Array, blocks: readonly XzBlock[] | undefined): Bytes;
+  /**
+   * Decompresses one frame, in the thread pool. It may come out shorter than `raw`, but never longer.
+   *
+   * @throws TransshipError `ARCHIVE_DAMAGED`
+   */
+  unpack(bytes: Buffer, raw: number, blocks: readonly XzBlock[] | undefined): Promise<Uint8Array>;
 }
 
+const MEBIBYTE = 1024 * 1024;
+
 export const frameCodecs: Readonly<Record<FrameCompression, FrameCodec>> = {
-  zstd: { head: Buffer.alloc(0), pack: packZstd, tail: seekTable, unpack: (bytes) => decompressZstd(only(bytes)) },
-  xz: { head: xzHeader(), pack: packXz, tail: (frames) => xzTail(frames.flatMap(blocksOf)), unpack: unpackXz },
+  zstd: {
+    frameBytes: 4 * MEBIBYTE,
+    // libuv's pool has no more: https://docs.libuv.org/en/v1.x/threadpool.html
+    maxThreads: 4,
+    head: Buffer.alloc(0),
+    pack: packZstd,
+    tail: seekTable,
+    unpack: unpackZstd,
+  },
+  xz: {
+    // One block of preset 1, as `xz -T0` cuts them.
+    frameBytes: 3 * MEBIBYTE,
+    // liblzma has threads of its own.
+    maxThreads: 8,
+    head: xzHeader(),
+    pack: packXz,
+    tail: (frames) => xzTail(frames.flatMap(blocksOf)),
+    unpack: unpackXz,
+  },
 };
 
 const LEVEL = 3;
 
+/** What comes out at once. Little is allocated for what compresses well, and what does not takes some more trips. */
+const OUTPUT_BYTES = 256 * 1024;
+
 /** pzstd's frame before each frame: how many bytes the next one has, so that a reader can take it at once. */
 export const SIZE_FRAME_BYTES = 12;
-const SIZE_FRAME_MAGIC = 0x184d2a50;
+const SKIPPABLE_MAGIC = 0x184d2a50;
 
 /** https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md */
 export const SEEK_FOOTER_BYTES = 9;
@@ -50,15 +81,27 @@ export const SEEK_MAGIC = 0x8f92eab1;
 const compress = promisify<Uint8Array, object, Buffer>(zstdCompress);
 
 async function packZstd(chunk: Uint8Array): Promise<{ bytes: Buffer }> {
-  // One trip to the thread pool: all of it fits, what does not compress grows by less than a 256th.
-  const chunkSize = 262144;
   const params = { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 };
-  const frame = await compress(chunk, { params, chunkSize, pledgedSrcSize: chunk.byteLength });
+  const frame = await compress(chunk, { params, chunkSize: OUTPUT_BYTES, pledgedSrcSize: chunk.byteLength });
   const size = Buffer.alloc(SIZE_FRAME_BYTES);
-  size.writeUInt32LE(SIZE_FRAME_MAGIC, 0);
+  size.writeUInt32LE(SKIPPABLE_MAGIC, 0);
   size.writeUInt32LE(4, 4);
   size.writeUInt32LE(frame.byteLength, 8);
   return { bytes: Buffer.concat([size, frame]) };
+}
+
+const decompress = promisify<Uint8Array, object, Buffer>(zstdDecompress);
+
+async function unpackZstd(bytes: Buffer, raw: number): Promise<Uint8Array> {
+  let start = 0;
+  while (bytes.byteLength - start >= 8 && (bytes.readUInt32LE(start) & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+    start += 8 + bytes.readUInt32LE(start + 4);
+  }
+  try {
+    return await decompress(bytes.subarray(start), { chunkSize: Math.max(raw, 64), maxOutputLength: raw });
+  } catch (error) {
+    throw damaged(`A frame of the archive is damaged: ${messageOf(error)}.`, error);
+  }
 }
 
 /** zstd's seekable format; frames that decoders skip are named as well. */
@@ -84,8 +127,15 @@ async function packXz(chunk: Uint8Array): Promise<{ bytes: Buffer; blocks: reado
   return takeBlocks(Buffer.concat(pieces));
 }
 
-function unpackXz(bytes: Uint8Array, blocks: readonly XzBlock[] = []): Bytes {
-  return decompressXz(only(xzHeader(), bytes, xzTail(blocks)));
+async function unpackXz(bytes: Buffer, raw: number, blocks: readonly XzBlock[] = []): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of decompressXz(only(xzHeader(), bytes, xzTail(blocks)))) {
+    length += piece.byteLength;
+    if (length > raw) throw damaged(`A frame of the archive has more than ${raw} bytes.`);
+    pieces.push(piece);
+  }
+  return joinPieces(pieces, length);
 }
 
 function blocksOf({ blocks }: StoredFrame): readonly XzBlock[] {

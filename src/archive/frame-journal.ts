@@ -2,12 +2,12 @@ import * as z from 'zod/mini';
 import { messageOf } from '../errors.ts';
 import { type FrameCompression, frameCompressions } from './frame-codec.ts';
 
-/** What must be the same for an export to go on where another one stopped. */
+/** What an export must have in common with another one to go on where that stopped, and what it takes from it. */
 export interface JournalHead {
   /** What is exported and as it was then, such as the uid of a snapshot; compared as it is. */
   readonly source: string;
   readonly compression: FrameCompression;
-  /** Bytes of tar in each frame. */
+  /** Bytes of tar in each frame, also of those that go on. */
   readonly frameBytes: number;
   /** Milliseconds: the time that the archive's files get, also from those that go on. */
   readonly mtime: number;
@@ -104,13 +104,13 @@ export function parseJournal(text: string): Journal | { readonly problem: string
 }
 
 /** Why an export can't go on where the other one stopped, as a sentence; undefined when it can. */
-export function journalProblem(journal: JournalHead, wanted: Omit<JournalHead, 'mtime'>): string | undefined {
+export function journalProblem(
+  journal: JournalHead,
+  wanted: Pick<JournalHead, 'source' | 'compression'>,
+): string | undefined {
   if (journal.source !== wanted.source) return 'The source is not the one that was exported then.';
   if (journal.compression !== wanted.compression) {
     return `It was begun with compression ${journal.compression}, not ${wanted.compression}.`;
-  }
-  if (journal.frameBytes !== wanted.frameBytes) {
-    return `It was begun with frames of ${journal.frameBytes} bytes, not ${wanted.frameBytes}.`;
   }
   return undefined;
 }

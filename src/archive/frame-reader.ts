@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import { mapInOrder } from '../streams.ts';
 import { damaged } from './damage.ts';
 import type { FrameCodec, StoredFrame } from './frame-codec.ts';
-import { cutPiece, type Frame, framesOf, isZeros, lengthOf, type Piece } from './frames.ts';
+import { cutPiece, type Frame, framesOf, lengthOf, type Piece } from './frames.ts';
+import { allZeros } from './zeros.ts';
 
 /** Bytes that can be read from anywhere: a file, an object of S3. */
 export interface RandomAccess {
@@ -52,16 +53,10 @@ export async function* readFrames(
   const threads = Math.min(availableParallelism(), 4);
   const unpack = (frame: PlacedFrame) => unpackFrame(frame, codec, read);
   let at = from;
-  for await (const { frame, pieces } of mapInOrder(framesOf(frames, from, to), threads, unpack)) {
-    let start = frame.from;
-    for (const piece of pieces) {
-      const end = start + lengthOf(piece);
-      const part = cutPiece(piece, Math.max(at, start) - start, Math.max(at, start, Math.min(to, end)) - start);
-      start = end;
-      if (lengthOf(part) === 0) continue;
-      at += lengthOf(part);
-      yield part;
-    }
+  for await (const { frame, piece } of mapInOrder(framesOf(frames, from, to), threads, unpack)) {
+    const part = cutPiece(piece, at - frame.from, Math.min(to, frame.to) - frame.from);
+    at += lengthOf(part);
+    yield part;
   }
   if (at !== to) throw damaged(`The archive is cut: its tar ends after ${at} bytes.`);
 }
@@ -70,18 +65,12 @@ async function unpackFrame(
   frame: PlacedFrame,
   codec: FrameCodec,
   read: RandomAccess['read'],
-): Promise<{ frame: PlacedFrame; pieces: Piece[] }> {
-  const expected = frame.to - frame.from;
-  if (frame.zeros === true) return { frame, pieces: [{ zeros: expected }] };
-  const pieces: Piece[] = [];
-  let length = 0;
-  for await (const piece of codec.unpack(await read(frame.position, frame.length), frame.blocks)) {
-    length += piece.byteLength;
-    if (length > expected) break;
-    pieces.push(isZeros(piece) ? { zeros: piece.byteLength } : piece);
+): Promise<{ frame: PlacedFrame; piece: Piece }> {
+  const raw = frame.to - frame.from;
+  if (frame.zeros === true) return { frame, piece: { zeros: raw } };
+  const bytes = await codec.unpack(await read(frame.position, frame.length), raw, frame.blocks);
+  if (bytes.byteLength !== raw) {
+    throw damaged(`The frame at byte ${frame.position} of the archive does not hold ${raw} bytes.`);
   }
-  if (length !== expected) {
-    throw damaged(`The frame at byte ${frame.position} of the archive does not hold ${expected} bytes.`);
-  }
-  return { frame, pieces };
+  return { frame, piece: allZeros(bytes) ? { zeros: raw } : bytes };
 }

@@ -12,7 +12,7 @@ import type { FramedEntry, Piece } from './frames.ts';
 /** How an archive in frames is written. */
 export interface FramedOptions {
   readonly compression: FrameCompression;
-  /** Bytes of tar in each frame; what `defaultFrameBytes` says unless a test needs little ones. */
+  /** Bytes of tar in each frame; what the compression asks for, unless a test needs little ones. */
   readonly frameBytes?: number | undefined;
   /** The time of every file in it. */
   readonly mtime: Date;
@@ -33,12 +33,6 @@ export interface FramedPart {
   readonly frame?: JournalFrame;
 }
 
-/** Larger ones do not compress better, and each takes as much memory as it has bytes, some at a time. */
-export const defaultFrameBytes = 8 * 1024 * 1024;
-
-/** libuv's pool has four threads: https://docs.libuv.org/en/v1.x/threadpool.html */
-const MAX_THREADS = 4;
-
 /**
  * Writes entries as a VM archive: a tar with `manifest` at its end, in frames that are compressed side by side and
  * stored in order. With `from`, goes on behind the frames that an earlier run has stored; what comes is then what that
@@ -53,9 +47,9 @@ export async function* writeFramedArchive(
   entries: AsyncIterable<FramedEntry>,
   options: FramedOptions,
 ): AsyncGenerator<FramedPart> {
-  const { compression, frameBytes = defaultFrameBytes, mtime, from, signal } = options;
-  const { threads = Math.min(availableParallelism(), MAX_THREADS) } = options;
+  const { compression, mtime, from, signal } = options;
   const codec = frameCodecs[compression];
+  const { frameBytes = codec.frameBytes, threads = Math.min(availableParallelism(), codec.maxThreads) } = options;
   const frames: JournalFrame[] = [...(from?.frames ?? [])];
   const stored = from === undefined ? undefined : { ...storedFiles(from.frames), read: from.read };
   const hasher = startHasher();

@@ -14,7 +14,7 @@ import {
 } from './frame-journal.ts';
 import { placeFrames, readFrames } from './frame-reader.ts';
 import { SourceChangedError } from './frame-tar.ts';
-import { defaultFrameBytes, type FramedOptions, writeFramedArchive } from './frame-writer.ts';
+import { type FramedOptions, writeFramedArchive } from './frame-writer.ts';
 import type { FramedEntry } from './frames.ts';
 
 /** How a file is written that can go on where it stopped. */
@@ -51,7 +51,8 @@ export async function writeFramedFile(
   entries: () => AsyncIterable<FramedEntry>,
   options: FramedFileOptions,
 ): Promise<FramedFileSummary> {
-  const { source, compression, frameBytes = defaultFrameBytes, mtime, place = rename, onRestart } = options;
+  const { source, compression, mtime, place = rename, onRestart } = options;
+  const { frameBytes = frameCodecs[compression].frameBytes } = options;
   const head: JournalHead = { source, compression, frameBytes, mtime: mtime.getTime() };
   const partial = `${location}${PARTIAL_SUFFIX}`;
   const journal = `${location}${JOURNAL_SUFFIX}`;

@@ -65,14 +65,3 @@ export function lengthOf(piece: Piece): number {
 export function cutPiece(piece: Piece, from: number, to: number): Piece {
   return piece instanceof Uint8Array ? piece.subarray(from, to) : { zeros: to - from };
 }
-
-const zeros = Buffer.alloc(256 * 1024);
-
-/** Whether all bytes are zero: 10 GB/s, and what is data is known by its first bytes. */
-export function isZeros(bytes: Uint8Array): boolean {
-  for (let start = 0; start < bytes.byteLength; start += zeros.byteLength) {
-    const part = bytes.subarray(start, start + zeros.byteLength);
-    if (zeros.compare(part, 0, part.byteLength, 0, part.byteLength) !== 0) return false;
-  }
-  return true;
-}
