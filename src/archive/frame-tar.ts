@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { pack } from 'tar-stream';
+import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
 import { damaged } from './damage.ts';
 import { formatManifest, MANIFEST_PATH } from './digests.ts';
@@ -88,7 +89,9 @@ export async function* tarChunks(
   }
 
   for await (const entry of abortable(entries, signal)) {
-    if (entry.path === MANIFEST_PATH) throw damaged(`${MANIFEST_PATH} is written by the archive itself.`);
+    if (entry.path === MANIFEST_PATH) {
+      throw new TransshipError('ARCHIVE_UNSUPPORTED', `${MANIFEST_PATH} is written by the archive itself.`);
+    }
     yield* write(entry);
   }
   const lines = await Promise.all(digests.map(async ([path, sha1]) => [path, await sha1] as const));

@@ -36,7 +36,7 @@ describe.each(frameCompressions)('an archive file that was interrupted (%s)', (c
       fc.asyncProperty(cuts, async (bytes) => {
         const location = join(temporaryFolder(), 'vm');
         for (const cutAt of bytes.sort((a, b) => a - b)) await interrupt(location, cutAt, { compression });
-        await writeFramedFile(location, machine(), { ...again, compression });
+        await writeFramedFile(location, machine(), { ...options, compression });
         expectSameBytes(await readFile(location), expected);
       }),
       { numRuns: 12 },
@@ -194,7 +194,7 @@ describe('starting over', () => {
     const location = join(temporaryFolder(), 'vm');
     await interrupt(location, 400_000);
     const before = await stat(`${location}.partial`);
-    const gone = async function* (): AsyncGenerator<FramedEntry> {
+    const gone = (): never => {
       throw new Error('no cluster');
     };
     await expect(writeFramedFile(location, gone, options)).rejects.toThrow('no cluster');
