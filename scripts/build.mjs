@@ -10,6 +10,9 @@ import { transform } from 'esbuild';
 import { useShippedAddon } from './xz-addon.mjs';
 
 const PREBUILDS = 'prebuilds';
+/** Before each package of ncc's file of licences: its name is a line, and the next one its licence's short name. */
+const LICENSE_HEAD =
+  /(?<=^|\n\n)(?=(?:@[\w.-]+\/)?[\w.-]+\n(?:MIT|MIT-0|ISC|0BSD|Apache-2\.0|BSD-[23]-Clause|BlueOak-1\.0\.0|Unlicense|CC0-1\.0|\([\w. -]+\))\n)/;
 const root = resolve(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const fresh = mkdtempSync(join(tmpdir(), 'transship-dist-'));
@@ -17,6 +20,7 @@ const fresh = mkdtempSync(join(tmpdir(), 'transship-dist-'));
 try {
   bundle(fresh);
   await minify(fresh);
+  shareLicenses(join(fresh, 'licenses.txt'));
   if (process.argv.includes('--check')) check(fresh);
   else install(fresh);
 } finally {
@@ -46,6 +50,25 @@ async function minify(folder) {
     });
     writeFileSync(path, code);
   }
+}
+
+/**
+ * Writes each licence once, under all packages that have it word for word: dozens share Apache's eleven kilobytes.
+ *
+ * @param {string} path
+ */
+function shareLicenses(path) {
+  const sharers = new Map();
+  for (const part of readFileSync(path, 'utf8').split(LICENSE_HEAD)) {
+    const [name = '', ...lines] = part.trim().split('\n');
+    const license = lines.join('\n').trim();
+    // Many differ in their line breaks and indents only.
+    const words = license.replace(/\s+/g, ' ');
+    const shared = sharers.get(words) ?? { license, names: [] };
+    sharers.set(words, { ...shared, names: [...shared.names, name] });
+  }
+  const written = [...sharers.values()].map(({ names, license }) => `${names.join('\n')}\n${license}\n`);
+  writeFileSync(path, written.join('\n'));
 }
 
 /** @param {string} from */

@@ -4,7 +4,9 @@ import {
   formatError,
   keepWarnings,
   listenForCancel,
+  makesTemporaryObjects,
   makeTemporaryDirectory,
+  newRun,
   type RunMode,
   reasonOf,
   runAnyMode,
@@ -82,6 +84,7 @@ export async function runAction(host: ActionHost): Promise<void> {
   const cancel = listenForCancel(host.signals);
   let temporaryDirectory: string | undefined;
   let failure: string | undefined;
+  let isSaved = false;
   try {
     toolkit.saveState(STATE.isPost, 'true');
     const raw = readInputs(host.env);
@@ -89,7 +92,11 @@ export async function runAction(host: ActionHost): Promise<void> {
     const inputs = parseInputs(raw, 'action');
     temporaryDirectory = await makeTemporaryDirectory(host.temporaryParent);
     toolkit.saveState(STATE.temporaryDirectory, temporaryDirectory);
-    const context = { reporter, signal: cancel.signal, env: withoutInputs(host.env), temporaryDirectory, version };
+    const run = newRun();
+    isSaved = makesTemporaryObjects(inputs);
+    if (isSaved) toolkit.saveState(STATE.run, run);
+    const env = withoutInputs(host.env);
+    const context = { reporter, signal: cancel.signal, env, temporaryDirectory, run, version };
     const result = await runReported(inputs, context, host, warnings);
     if (result.failed) throw failureOf(result);
     if (tellsChanges(result)) failure = 'The plan has changes, and exit-code was asked for.';
@@ -97,6 +104,8 @@ export async function runAction(host: ActionHost): Promise<void> {
     failure = formatError(describeError(reasonOf(error, cancel.signal)));
   } finally {
     cancel.stop();
+    // A run that came to its end has cleaned up itself.
+    if (isSaved) toolkit.saveState(STATE.run, '');
     discardTemporaryDirectory(temporaryDirectory, reporter);
   }
   base.end();

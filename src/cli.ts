@@ -7,6 +7,7 @@ import {
   formatError,
   listenForCancel,
   makeTemporaryDirectory,
+  newRun,
   type RunMode,
   reasonOf,
   removeTemporaryDirectory,
@@ -93,7 +94,7 @@ async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
     const { raw, problems } = await completeInputs(request, host, reporter);
     const inputs = parseInputs(raw, 'cli', problems);
     folder = await makeTemporaryDirectory(host.temporaryParent);
-    const context = { reporter, signal: cancel.signal, env, temporaryDirectory: folder, version };
+    const context = { reporter, signal: cancel.signal, env, temporaryDirectory: folder, run: newRun(), version };
     const result = await host.runMode(inputs, context);
     reporter.end();
     stderr.write(renderText(result, paint));

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +22,20 @@ export interface SignalSource {
 }
 
 /** The names of the state that the Action's main part leaves for its clean-up. */
-export const STATE = { isPost: 'isPost', temporaryDirectory: 'temporaryDirectory' } as const;
+export const STATE = { isPost: 'isPost', temporaryDirectory: 'temporaryDirectory', run: 'run' } as const;
+
+/** Whether a run makes things in clusters for a while, which a kill would leave there. */
+export function makesTemporaryObjects(inputs: {
+  readonly mode: string;
+  readonly include?: readonly string[] | undefined;
+}): boolean {
+  return (inputs.mode === 'export' || inputs.mode === 'promote') && inputs.include?.includes('vms') === true;
+}
+
+/** What a run labels things with that it makes for a while: a label's value that no other run has. */
+export function newRun(): string {
+  return randomBytes(8).toString('hex');
+}
 
 /** A name that {@link isOwnFolder} knows again. */
 const FOLDER_PREFIX = 'transship-';

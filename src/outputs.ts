@@ -1,7 +1,7 @@
 import type { StoredSnapshot } from './backends/backend.ts';
 import type { Mode } from './inputs/table.ts';
 import type { Plan } from './plan/plan.ts';
-import type { Counts, ObjectFailure, Outcome, ReleaseResult, ResourceResult } from './report/results.ts';
+import type { Counts, ObjectFailure, Outcome, ReleaseResult, ResourceResult, VmResult } from './report/results.ts';
 
 /** What a run gives back: the Action's outputs and the object `--output json` prints. */
 export interface Outputs {
@@ -15,6 +15,7 @@ export interface Outputs {
   readonly size?: number | undefined;
   readonly releases?: readonly ReleaseResult[] | undefined;
   readonly resources?: readonly ResourceResult[] | undefined;
+  readonly vms?: readonly VmResult[] | undefined;
   readonly counts?: Counts | undefined;
   readonly changed?: boolean | undefined;
   readonly failures?: readonly ObjectFailure[] | undefined;
@@ -61,7 +62,7 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     example: 'sha256:9f86d081…',
   },
   size: {
-    description: 'Size of the stored snapshot in bytes.',
+    description: 'Size of the stored snapshot in bytes, with the archives of its virtual machines.',
     modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
     example: '482113',
   },
@@ -75,9 +76,14 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     modes: ['export', 'import', 'promote', 'verify', 'teardown'],
     example: '[{"apiVersion":"v1","kind":"ConfigMap","resource":"configmaps","exported":12,…}]',
   },
+  vms: {
+    description: 'JSON array of the virtual machines, with their volumes and what became of each.',
+    modes: ['export', 'import', 'promote', 'verify'],
+    example: '[{"kind":"vm","name":"db","namespace":"shop","outcome":"created",…}]',
+  },
   counts: {
     description:
-      'JSON object: how many releases and objects were (of plan: would be) created, updated, unchanged, deleted, skipped and failed.',
+      'JSON object: how many releases, objects and virtual machines were (of plan: would be) created, updated, unchanged, deleted, skipped and failed.',
     modes: ['plan', 'import', 'promote', 'teardown'],
     example: '{"created":2,"updated":0,"unchanged":0,"deleted":0,"skipped":0,"failed":0}',
   },
@@ -129,9 +135,13 @@ export function formatOutputsJson(outputs: Outputs): string {
 }
 
 /** Counts by what became of each; what was `exported` is not counted: nothing in the cluster became of it. */
-export function countOutcomes(releases: readonly ReleaseResult[], resources: readonly ResourceResult[] = []): Counts {
+export function countOutcomes(
+  releases: readonly ReleaseResult[],
+  resources: readonly ResourceResult[] = [],
+  vms: readonly VmResult[] = [],
+): Counts {
   const count = (outcome: Exclude<Outcome, 'exported'>) =>
-    releases.filter((release) => release.outcome === outcome).length +
+    [...releases, ...vms].filter((one) => one.outcome === outcome).length +
     resources.reduce((sum, row) => sum + row[outcome], 0);
   return {
     created: count('created'),

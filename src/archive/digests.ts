@@ -121,7 +121,7 @@ export function formatManifest(files: Iterable<readonly [path: string, sha1: str
 }
 
 /**
- * Reads a manifest: of each path its SHA-1 in hex.
+ * Reads a manifest: of each path its SHA-1 in hex. A leading `./` is left out.
  *
  * @throws TransshipError `ARCHIVE_DAMAGED` naming a line that is no line of `sha1sum`, or a path that is there twice
  */
@@ -130,8 +130,8 @@ export function parseManifest(text: string): Map<string, string> {
   if (lines.pop() !== '') throw damaged(`${MANIFEST_PATH} is cut: its last line has no end.`);
   const files = new Map<string, string>();
   for (const [index, line] of lines.entries()) {
-    // Two blanks in text mode, a blank and an asterisk in binary mode.
-    const match = /^([0-9a-f]{40}) [ *](.+)$/s.exec(line);
+    // Two blanks in text mode, a blank and an asterisk in binary mode; `find` puts a `./` before its paths.
+    const match = /^([0-9a-f]{40}) [ *](?:\.\/+)*(.+)$/s.exec(line);
     const [, sha1, path] = match ?? [];
     if (sha1 === undefined || path === undefined || pathProblem(path) !== undefined) {
       throw damaged(`${MANIFEST_PATH} is damaged: line ${index + 1} is ${JSON.stringify(line.slice(0, 200))}.`);

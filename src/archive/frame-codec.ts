@@ -1,14 +1,15 @@
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { messageOf } from '../errors.ts';
 import { damaged } from './damage.ts';
+import { type PartCompression, partCompressions } from './part.ts';
 import { joinPieces } from './streams.ts';
 import { compressXz, decompressXz } from './xz.ts';
 import { takeBlocks, type XzBlock, xzHeader, xzTail } from './xz-container.ts';
 
-/** The compressions whose parts can stand on their own. */
-export const frameCompressions = ['zstd', 'xz'] as const;
-export type FrameCompression = (typeof frameCompressions)[number];
+/** The compressions that are made in frames: all of them. */
+export const frameCompressions = partCompressions;
+export type FrameCompression = PartCompression;
 
 /** What is known of a frame as it is stored. */
 export interface StoredFrame {
@@ -41,13 +42,16 @@ export interface FrameCodec {
 }
 
 const MEBIBYTE = 1024 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+/** libuv's pool has no more: https://docs.libuv.org/en/v1.x/threadpool.html */
+const POOL_THREADS = 4;
 
 export const frameCodecs: Readonly<Record<FrameCompression, FrameCodec>> = {
   zstd: {
     frameBytes: 4 * MEBIBYTE,
-    // libuv's pool has no more: https://docs.libuv.org/en/v1.x/threadpool.html
-    maxThreads: 4,
-    head: Buffer.alloc(0),
+    maxThreads: POOL_THREADS,
+    head: NOTHING,
     pack: packZstd,
     tail: seekTable,
     unpack: unpackZstd,
@@ -61,6 +65,23 @@ export const frameCodecs: Readonly<Record<FrameCompression, FrameCodec>> = {
     pack: packXz,
     tail: (frames) => xzTail(frames.flatMap(blocksOf)),
     unpack: unpackXz,
+  },
+  gzip: {
+    frameBytes: 4 * MEBIBYTE,
+    maxThreads: POOL_THREADS,
+    head: NOTHING,
+    pack: packGzip,
+    tail: () => NOTHING,
+    unpack: unpackGzip,
+  },
+  none: {
+    frameBytes: 4 * MEBIBYTE,
+    maxThreads: POOL_THREADS,
+    head: NOTHING,
+    // A copy: the chunk's memory is used again.
+    pack: async (chunk) => ({ bytes: Buffer.from(chunk) }),
+    tail: () => NOTHING,
+    unpack: async (bytes) => bytes,
   },
 };
 
@@ -99,6 +120,22 @@ async function unpackZstd(bytes: Buffer, raw: number): Promise<Uint8Array> {
   }
   try {
     return await decompress(bytes.subarray(start), { chunkSize: Math.max(raw, 64), maxOutputLength: raw });
+  } catch (error) {
+    throw damaged(`A frame of the archive is damaged: ${messageOf(error)}.`, error);
+  }
+}
+
+const compressMember = promisify<Uint8Array, object, Buffer>(gzip);
+const decompressMember = promisify<Uint8Array, object, Buffer>(gunzip);
+
+/** A member of its own: all readers of gzip take several behind each other. */
+async function packGzip(chunk: Uint8Array): Promise<{ bytes: Buffer }> {
+  return { bytes: await compressMember(chunk, { chunkSize: OUTPUT_BYTES }) };
+}
+
+async function unpackGzip(bytes: Buffer, raw: number): Promise<Uint8Array> {
+  try {
+    return await decompressMember(bytes, { chunkSize: Math.max(raw, 64), maxOutputLength: raw });
   } catch (error) {
     throw damaged(`A frame of the archive is damaged: ${messageOf(error)}.`, error);
   }

@@ -14,6 +14,43 @@ export interface FrameHasher {
   close(): Promise<void>;
 }
 
+/** Pieces that wait for the thread. */
+const AHEAD = 4;
+
+/**
+ * Digests a body while it is read, on the hasher's thread; one at a time.
+ *
+ * @returns the same pieces, and the SHA-1 in hex of what was read once they have ended
+ */
+export function digestPieces(
+  pieces: AsyncIterable<Piece>,
+  hasher: FrameHasher,
+): { readonly pieces: AsyncGenerator<Piece>; readonly sha1: Promise<string> } {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  // Whoever reads the pieces is told as well.
+  promise.catch(() => {});
+  async function* pass(): AsyncGenerator<Piece> {
+    const waiting: Promise<void>[] = [];
+    let isWhole = false;
+    try {
+      for await (const piece of pieces) {
+        const adding = hasher.add(piece);
+        adding.catch(() => {});
+        waiting.push(adding);
+        if (waiting.length > AHEAD) await waiting.shift();
+        yield piece;
+      }
+      isWhole = true;
+    } finally {
+      // Also where the reader stopped early: the next body must begin with nothing.
+      const digest = hasher.end();
+      if (isWhole) digest.then(resolve, reject);
+      else reject(new Error('It was not read to its end.'));
+    }
+  }
+  return { pieces: pass(), sha1: promise };
+}
+
 /** As text: a bundle has no file that a worker could be started from. Zeros come as a number and are not passed on. */
 const PROGRAM = `
 const { parentPort } = require('node:worker_threads');

@@ -1,6 +1,7 @@
 import { damaged } from './damage.ts';
-import { type FrameCompression, frameCodecs, SEEK_FOOTER_BYTES, SEEK_FRAME_MAGIC, SEEK_MAGIC } from './frame-codec.ts';
-import { type PlacedFrame, placeFrames, type RandomAccess } from './frame-reader.ts';
+import { frameCodecs, SEEK_FOOTER_BYTES, SEEK_FRAME_MAGIC, SEEK_MAGIC } from './frame-codec.ts';
+import type { RandomAccess } from './frame-reader.ts';
+import { type FrameTable, placeFrames, type SizedFrame } from './frame-table.ts';
 import {
   blocksLength,
   parseXzIndex,
@@ -10,14 +11,8 @@ import {
   xzIndexLength,
 } from './xz-container.ts';
 
-/** What stands at the end of an archive: where each frame is. */
-export interface FrameIndex {
-  readonly compression: FrameCompression;
-  readonly frames: readonly PlacedFrame[];
-}
-
-/** A larger frame is not read at once but as a stream, from the start of the archive. */
-const MAX_FRAME_BYTES = 256 * 1024 * 1024;
+/** Larger frames are not read at once but as a stream, from the start of the archive: those of `xz -6` are 24 MiB. */
+const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 const MAX_TABLE_BYTES = 128 * 1024 * 1024;
 
 /**
@@ -27,16 +22,20 @@ const MAX_TABLE_BYTES = 128 * 1024 * 1024;
  * @returns nothing for an archive that can only be read from its start
  * @throws TransshipError `ARCHIVE_DAMAGED` for an index that does not fit the archive
  */
-export async function readFrameIndex(source: RandomAccess): Promise<FrameIndex | undefined> {
+export async function readFrameIndex(
+  source: RandomAccess,
+  compression: 'zstd' | 'xz',
+): Promise<FrameTable | undefined> {
   if (source.size < XZ_HEADER_BYTES + XZ_FOOTER_BYTES) return undefined;
   const end = await source.read(source.size - XZ_FOOTER_BYTES, XZ_FOOTER_BYTES);
-  const index = end.readUInt32LE(XZ_FOOTER_BYTES - 4) === SEEK_MAGIC ? await readSeekTable(source, end) : undefined;
-  const found = index ?? (await readXz(source, end));
-  return found?.frames.every(({ from, to }) => to - from <= MAX_FRAME_BYTES) ? found : undefined;
+  const frames = await (compression === 'zstd' ? readSeekTable(source, end) : readXz(source, end));
+  if (frames === undefined || frames.some(({ raw }) => raw > MAX_FRAME_BYTES)) return undefined;
+  return placeFrames(frames, frameCodecs[compression].head.byteLength);
 }
 
-async function readSeekTable(source: RandomAccess, end: Buffer): Promise<FrameIndex | undefined> {
+async function readSeekTable(source: RandomAccess, end: Buffer): Promise<SizedFrame[] | undefined> {
   const footer = end.subarray(-SEEK_FOOTER_BYTES);
+  if (footer.readUInt32LE(SEEK_FOOTER_BYTES - 4) !== SEEK_MAGIC) return undefined;
   const flags = footer.readUInt8(4);
   const row = (flags & 0x80) === 0 ? 8 : 12;
   const length = footer.readUInt32LE(0) * row;
@@ -56,17 +55,16 @@ async function readSeekTable(source: RandomAccess, end: Buffer): Promise<FrameIn
   }
   const stored = frames.reduce((sum, frame) => sum + frame.length, skipped);
   if (stored + whole !== source.size) throw damaged('The zstd stream is damaged: its seek table does not fit it.');
-  return { compression: 'zstd', frames: placeFrames(frames, 0) };
+  return frames;
 }
 
 /** One stream with CRC64, of any number of blocks; nothing for streams behind each other. */
-async function readXz(source: RandomAccess, footer: Buffer): Promise<FrameIndex | undefined> {
+async function readXz(source: RandomAccess, footer: Buffer): Promise<SizedFrame[] | undefined> {
   const head = await source.read(0, XZ_HEADER_BYTES);
   if (!head.equals(xzHeader())) return undefined;
   const length = xzIndexLength(footer);
   if (length > source.size) throw damaged('The xz stream is damaged: its index is longer than it.');
   const blocks = parseXzIndex(await source.read(source.size - XZ_FOOTER_BYTES - length, length));
   if (XZ_HEADER_BYTES + blocksLength(blocks) + length + XZ_FOOTER_BYTES !== source.size) return undefined;
-  const frames = blocks.map((block) => ({ length: blocksLength([block]), raw: block[1], blocks: [block] }));
-  return { compression: 'xz', frames: placeFrames(frames, frameCodecs.xz.head.byteLength) };
+  return blocks.map((block) => ({ length: blocksLength([block]), raw: block[1], blocks: [block] }));
 }

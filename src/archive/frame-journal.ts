@@ -13,12 +13,16 @@ export interface JournalHead {
   readonly mtime: number;
 }
 
-/** A file as far as it is stored. */
+/** A file, folder or link, as far as it is stored. */
 export interface JournalFile {
   readonly path: string;
   readonly size: number;
-  /** Hex; of a file under way only when its content was at hand. */
+  /** CRC-32 of all that precedes its content in the tar. */
+  readonly header: number;
+  /** Hex; of a file under way only when its content was at hand, and of files only. */
   readonly sha1?: string | undefined;
+  /** Where holes were found when it was read: start and length of each. Those that its entry tells are not here. */
+  readonly holes?: readonly (readonly [start: number, length: number])[] | undefined;
 }
 
 /** A frame that is stored: one line of a journal. */
@@ -33,7 +37,7 @@ export interface JournalFrame {
   readonly zeros?: boolean | undefined;
   /** For xz: sizes of its blocks. */
   readonly blocks?: readonly (readonly [number, number])[] | undefined;
-  /** The files whose content ends in it, in order, with their SHA-1. */
+  /** The files, folders and links that end in it, in order. */
   readonly files?: readonly JournalFile[] | undefined;
   /** The file that goes on in the next frame. */
   readonly open?: JournalFile | undefined;
@@ -53,7 +57,9 @@ const count = z.int().check(z.nonnegative());
 const file = z.object({
   path: z.string(),
   size: count,
+  header: count,
   sha1: z.optional(z.string().check(z.regex(/^[0-9a-f]{40}$/))),
+  holes: z.optional(z.array(z.tuple([count, count]))),
 });
 const headSchema = z.object({
   journal: z.literal(VERSION),

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { mapInOrder } from '../streams.ts';
 import { damaged } from './damage.ts';
-import type { FrameCodec, StoredFrame } from './frame-codec.ts';
-import { cutPiece, type Frame, framesOf, lengthOf, type Piece } from './frames.ts';
+import type { FrameCodec } from './frame-codec.ts';
+import type { FrameTable, PlacedFrame } from './frame-table.ts';
+import { cutPiece, lengthOf, type Piece } from './frames.ts';
 import { allZeros } from './zeros.ts';
 
 /** Bytes that can be read from anywhere: a file, an object of S3. */
@@ -13,30 +14,15 @@ export interface RandomAccess {
   read(start: number, length: number): Promise<Buffer>;
 }
 
-/** A frame, and where its stored bytes are. */
-export interface PlacedFrame extends Frame {
-  /** Where its stored bytes start. */
-  readonly position: number;
-  readonly length: number;
-  /** Whether its bytes are known to be zeros. */
-  readonly zeros?: boolean | undefined;
-  readonly blocks?: StoredFrame['blocks'];
-}
+/** Of the tar, in memory at once. */
+const AHEAD_BYTES = 64 * 1024 * 1024;
+const MAX_THREADS = 4;
 
-/** Where frames are that are stored one behind the other. */
-export function placeFrames(
-  frames: readonly (StoredFrame & { readonly zeros?: boolean | undefined })[],
-  head: number,
-): PlacedFrame[] {
-  let from = 0;
-  let position = head;
-  return frames.map(({ length, raw, zeros, blocks }) => {
-    const placed = { from, to: from + raw, position, length, zeros, blocks };
-    from += raw;
-    position += length;
-    return placed;
-  });
-}
+/** A frame of zeros is some hundred bytes; one that is longer is not remembered. */
+const MAX_ZERO_FRAME_BYTES = 64 * 1024;
+
+/** Reads the tar between two of its offsets; runs of zeros come as such. */
+export type ReadTar = (from: number, to: number) => AsyncGenerator<Piece>;
 
 /**
  * Reads the tar between two offsets: decompresses the frames that hold it side by side. Runs of zeros come as such.
@@ -44,16 +30,18 @@ export function placeFrames(
  * @throws TransshipError `ARCHIVE_DAMAGED` for a frame that is not what was stored
  */
 export async function* readFrames(
-  frames: readonly PlacedFrame[],
+  table: FrameTable,
   from: number,
   to: number,
   codec: FrameCodec,
   read: RandomAccess['read'],
 ): AsyncGenerator<Piece> {
-  const threads = Math.min(availableParallelism(), 4);
-  const unpack = (frame: PlacedFrame) => unpackFrame(frame, codec, read);
+  const [first] = table.between(from, to);
+  const most = first === undefined ? 1 : Math.floor(AHEAD_BYTES / (first.to - first.from));
+  const threads = Math.max(1, Math.min(availableParallelism(), MAX_THREADS, most));
+  const unpack = unpacker(codec, read);
   let at = from;
-  for await (const { frame, piece } of mapInOrder(framesOf(frames, from, to), threads, unpack)) {
+  for await (const { frame, piece } of mapInOrder(table.between(from, to), threads, unpack)) {
     const part = cutPiece(piece, at - frame.from, Math.min(to, frame.to) - frame.from);
     at += lengthOf(part);
     yield part;
@@ -61,16 +49,21 @@ export async function* readFrames(
   if (at !== to) throw damaged(`The archive is cut: its tar ends after ${at} bytes.`);
 }
 
-async function unpackFrame(
-  frame: PlacedFrame,
-  codec: FrameCodec,
-  read: RandomAccess['read'],
-): Promise<{ frame: PlacedFrame; piece: Piece }> {
-  const raw = frame.to - frame.from;
-  if (frame.zeros === true) return { frame, piece: { zeros: raw } };
-  const bytes = await codec.unpack(await read(frame.position, frame.length), raw, frame.blocks);
-  if (bytes.byteLength !== raw) {
-    throw damaged(`The frame at byte ${frame.position} of the archive does not hold ${raw} bytes.`);
-  }
-  return { frame, piece: allZeros(bytes) ? { zeros: raw } : bytes };
+function unpacker(codec: FrameCodec, read: RandomAccess['read']) {
+  // All runs of zeros are the same frame, so that one has to be decompressed.
+  let zeros: { readonly raw: number; readonly bytes: Buffer } | undefined;
+  return async (frame: PlacedFrame): Promise<{ frame: PlacedFrame; piece: Piece }> => {
+    const raw = frame.to - frame.from;
+    if (frame.zeros) return { frame, piece: { zeros: raw } };
+    const stored = await read(frame.position, frame.length);
+    if (stored.byteLength !== frame.length) throw damaged('The archive is cut.');
+    if (zeros?.raw === raw && zeros.bytes.equals(stored)) return { frame, piece: { zeros: raw } };
+    const bytes = await codec.unpack(stored, raw, frame.blocks);
+    if (bytes.byteLength !== raw) {
+      throw damaged(`The frame at byte ${frame.position} of the archive does not hold ${raw} bytes.`);
+    }
+    if (!allZeros(bytes)) return { frame, piece: bytes };
+    if (stored.byteLength <= MAX_ZERO_FRAME_BYTES) zeros = { raw, bytes: Buffer.from(stored) };
+    return { frame, piece: { zeros: raw } };
+  };
 }

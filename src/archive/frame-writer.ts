@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { mapInOrder } from '../streams.ts';
 import { limitYoungGeneration } from '../young-generation.ts';
-import type { Chunk } from './frame-chunks.ts';
-import { type FrameCodec, type FrameCompression, frameCodecs } from './frame-codec.ts';
+import type { Chunk, EndedFile } from './frame-chunks.ts';
+import { type FrameCodec, type FrameCompression, frameCodecs, type StoredFrame } from './frame-codec.ts';
 import { startHasher } from './frame-hasher.ts';
-import { type JournalFrame, storedFiles } from './frame-journal.ts';
+import { HELD_BYTES } from './frame-hold.ts';
+import { type JournalFile, type JournalFrame, storedFiles } from './frame-journal.ts';
 import { tarChunks } from './frame-tar.ts';
 import type { FramedEntry, Piece } from './frames.ts';
 
@@ -14,6 +15,8 @@ export interface FramedOptions {
   readonly compression: FrameCompression;
   /** Bytes of tar in each frame; what the compression asks for, unless a test needs little ones. */
   readonly frameBytes?: number | undefined;
+  /** How much data a disk may have to become a sparse file; 16 MiB, unless a test needs less. */
+  readonly heldBytes?: number | undefined;
   /** The time of every file in it. */
   readonly mtime: Date;
   /** What an earlier run has stored. */
@@ -40,31 +43,43 @@ export interface FramedPart {
  *
  * @throws SourceChangedError before the first part, when `from` is of other files
  * @throws TransshipError `CANCELLED` when the signal fires
- * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive; for xz where it can't be written
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that may not be in an archive, and a link that leads out; for xz
+ *   where it can't be written
  * @throws TransshipError `ARCHIVE_DAMAGED` for a body that yields fewer or more bytes than its entry's size
  */
 export async function* writeFramedArchive(
   entries: AsyncIterable<FramedEntry>,
   options: FramedOptions,
 ): AsyncGenerator<FramedPart> {
-  const { compression, mtime, from, signal } = options;
+  const { compression, mtime, from, signal, heldBytes = HELD_BYTES } = options;
   const codec = frameCodecs[compression];
   const { frameBytes = codec.frameBytes, threads = Math.min(availableParallelism(), codec.maxThreads) } = options;
-  const frames: JournalFrame[] = [...(from?.frames ?? [])];
+  // There are hundreds of thousands for a disk of a TiB.
+  const frames: StoredFrame[] = from?.frames.map(sizesOf) ?? [];
   const stored = from === undefined ? undefined : { ...storedFiles(from.frames), read: from.read };
   const hasher = startHasher();
   try {
     const pack = packer(codec);
-    const chunks = tarChunks(entries, { frameBytes, mtime, hasher, stored, signal });
+    const chunks = tarChunks(entries, { frameBytes, heldBytes, mtime, hasher, stored, signal });
     if (frames.length === 0 && codec.head.byteLength > 0) yield { bytes: codec.head };
     for await (const part of mapInOrder(chunks, threads + 1, pack)) {
-      frames.push(part.frame);
+      frames.push(sizesOf(part.frame));
       yield part;
     }
-    yield { bytes: codec.tail(frames) };
+    const tail = codec.tail(frames);
+    if (tail.byteLength > 0) yield { bytes: tail };
   } finally {
     await hasher.close();
   }
+}
+
+async function ended({ sha1, ...file }: EndedFile): Promise<JournalFile> {
+  const digest = await sha1;
+  return digest === undefined ? file : { ...file, sha1: digest };
+}
+
+function sizesOf({ length, raw, blocks }: JournalFrame): StoredFrame {
+  return blocks === undefined ? { length, raw } : { length, raw, blocks };
 }
 
 function packer(codec: FrameCodec): (chunk: Chunk) => Promise<{ bytes: Uint8Array; frame: JournalFrame }> {
@@ -84,7 +99,7 @@ function packer(codec: FrameCodec): (chunk: Chunk) => Promise<{ bytes: Uint8Arra
     if (packed.status === 'rejected') throw packed.reason;
     const { bytes, blocks } = packed.value;
     chunk.release();
-    const files = await Promise.all(chunk.files.map(async (file) => ({ ...file, sha1: await file.sha1 })));
+    const files = await Promise.all(chunk.files.map(ended));
     return {
       bytes,
       frame: {

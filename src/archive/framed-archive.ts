@@ -1,120 +1,143 @@
-import { extract, type Header } from 'tar-stream';
-import { TransshipError } from '../errors.ts';
+import { detectCompression } from './compression.ts';
 import { damaged } from './damage.ts';
+import { isEncrypted } from './encryption-header.ts';
+import type { Entry, EntryType } from './entry.ts';
 import { frameCodecs } from './frame-codec.ts';
+import { fillHoles } from './frame-content.ts';
 import { readFrameIndex } from './frame-index.ts';
 import { type RandomAccess, readFrames } from './frame-reader.ts';
-import { type Piece, placeFile } from './frames.ts';
+import { evenFrames, type FrameTable } from './frame-table.ts';
+import type { Piece } from './frames.ts';
 import { createPathGuard } from './paths.ts';
+import { ROOT_PATH, readTarEntry, type TarEntry } from './tar-entry.ts';
+import { BLOCK_BYTES, padded, TarProblem } from './tar-header.ts';
+import { otherRanges } from './tar-sparse.ts';
+import { allZeros } from './zeros.ts';
 
-/** A file of an archive that can be read from anywhere, as often as wanted. */
-export interface FramedFile {
+/** A file, folder or link of an archive that can be read from anywhere, as often as wanted. */
+export interface FramedFile extends Pick<Entry, 'linkTarget' | 'owner' | 'mtime' | 'holes'> {
   readonly path: string;
-  /** Bytes. */
+  readonly type: EntryType;
+  readonly mode: number;
+  /** Bytes; 0 for all but files. */
   readonly size: number;
-  /** Reads it from a byte on; only the frames that hold the rest are read and decompressed. Not digested. */
-  read(from?: number): AsyncIterable<Piece>;
+  /**
+   * Reads it from a byte on; only what holds the rest is read and decompressed. Runs of zeros come as such, holes always. Not
+   * digested; what is digested can't be read in parts.
+   */
+  read(from?: number): AsyncGenerator<Piece>;
 }
 
-const BLOCK_BYTES = 512;
-const MAX_PAX_BYTES = 1024 * 1024;
+/** What of an archive without frames is read at once. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+
+/** What is read at once in search of headers, where there are no frames. */
+const WINDOW_BYTES = 64 * 1024;
+
+/** The compressed tar, as if it were plain. */
+interface TarAccess {
+  read(from: number, to: number): AsyncGenerator<Piece>;
+  /** Reads a few bytes. */
+  readBytes(from: number, to: number): Promise<Buffer>;
+}
 
 /**
  * Finds the files of an archive by stepping from header to header: one frame is read for each large file, and no more.
+ * Archives that other programs wrote are read as well, when their compression can be entered anywhere. Devices and pipes
+ * are left out, as is the folder itself.
  *
  * @returns nothing for an archive that can only be read from its start
  * @throws TransshipError `ARCHIVE_DAMAGED` for what is cut or damaged; digests are the caller's to check
- * @throws TransshipError `ARCHIVE_UNSUPPORTED` for links, devices and paths that may not be in an archive
+ * @throws TransshipError `ARCHIVE_UNSUPPORTED` for what is no archive, and for paths and links that lead out
  */
-export async function openFramedArchive(source: RandomAccess): Promise<AsyncIterable<FramedFile> | undefined> {
-  const index = await readFrameIndex(source);
-  if (index === undefined) return undefined;
-  const { frames, compression } = index;
-  const tarBytes = frames.at(-1)?.to ?? 0;
-  const read = (from: number, to: number) => {
-    if (to > tarBytes) throw damaged(`The archive is cut: its tar ends after ${tarBytes} bytes.`);
-    return readFrames(frames, from, to, frameCodecs[compression], source.read);
-  };
-  return listFiles(rememberLast(frames, read), read);
+export async function openFramedArchive(source: RandomAccess): Promise<AsyncGenerator<FramedFile> | undefined> {
+  const tar = await openTar(source);
+  return tar && listFiles(tar);
 }
 
-type Read = (from: number, to: number) => AsyncIterable<Piece>;
-type ReadBytes = (from: number, to: number) => Promise<Buffer>;
+async function openTar(source: RandomAccess): Promise<TarAccess | undefined> {
+  const head = await source.read(0, Math.min(BLOCK_BYTES, source.size));
+  if (isEncrypted(head)) return undefined;
+  const compression = detectCompression(head);
+  if (compression === 'gzip') return undefined;
+  const codec = frameCodecs[compression];
+  if (compression === 'none') {
+    const read = (from: number, to: number) =>
+      readFrames(evenFrames(from, Math.min(to, source.size), PIECE_BYTES), from, to, codec, source.read);
+    return { read, readBytes: rememberLast(evenFrames(0, source.size, WINDOW_BYTES), read) };
+  }
+  const table = await readFrameIndex(source, compression);
+  if (table === undefined) return undefined;
+  const read = (from: number, to: number) => readFrames(table, from, to, codec, source.read);
+  return { read, readBytes: rememberLast(table, read) };
+}
 
-async function* listFiles(readBytes: ReadBytes, read: Read): AsyncGenerator<FramedFile> {
+async function* listFiles({ read, readBytes }: TarAccess): AsyncGenerator<FramedFile> {
   const checkPath = createPathGuard();
-  for (let start = 0; ; ) {
-    const header = await readHeader(start, readBytes);
-    if (header === undefined) return;
-    const path = header.name.replace(/^(\.\/+)+/, '');
-    if (header.type === 'file') {
-      checkPath(path);
-      const { body, size } = header;
-      yield { path, size, read: (from = 0) => read(body + from, body + size) };
-    } else if (header.type !== 'directory') {
-      const what = `${JSON.stringify(path)} is a ${header.type}; an archive has plain files only.`;
-      throw new TransshipError('ARCHIVE_UNSUPPORTED', what);
-    }
-    start = header.body + placeFile(0, '', header.size).end - BLOCK_BYTES;
-  }
-}
-
-interface PlacedHeader {
-  readonly name: string;
-  readonly type: Header['type'];
-  readonly size: number;
-  /** Where the content starts in the tar. */
-  readonly body: number;
-}
-
-/** Reads a header, and what extends it before it; nothing at the end of the tar. */
-async function readHeader(start: number, readBytes: ReadBytes): Promise<PlacedHeader | undefined> {
-  const blocks: Buffer[] = [];
-  for (let at = start; ; ) {
-    const block = await readBytes(at, at + BLOCK_BYTES);
-    if (block.every((byte) => byte === 0)) return undefined;
-    blocks.push(block);
-    at += BLOCK_BYTES;
-    // PAX headers, and GNU's for long names.
-    if (!['x', 'g', 'L', 'K'].includes(String.fromCharCode(block.readUInt8(156)))) {
-      return { ...(await parseHeader(Buffer.concat(blocks))), body: at };
-    }
-    const size = Number.parseInt(block.toString('latin1', 124, 136), 8);
-    if (!(size >= 0 && size <= MAX_PAX_BYTES)) throw damaged(`The tar is damaged at byte ${start}.`);
-    const end = at + placeFile(0, '', size).end - BLOCK_BYTES;
-    blocks.push(await readBytes(at, end));
-    at = end;
-  }
-}
-
-async function parseHeader(bytes: Buffer): Promise<Pick<PlacedHeader, 'name' | 'type' | 'size'>> {
-  const tar = extract();
-  try {
-    return await new Promise((resolve, reject) => {
-      tar.on('entry', ({ name, type, size }, content) => {
-        // It is not there, which is told after the header.
-        content.on('error', () => {});
-        if (typeof size === 'number' && Number.isSafeInteger(size)) resolve({ name, type, size });
-        else reject(damaged(`The tar is damaged: ${JSON.stringify(name)} has no size.`));
-      });
-      tar.on('error', (error) => reject(damaged(`The tar is damaged: ${error.message}`, error)));
-      tar.end(bytes);
+  const globalPax: [string, string][] = [];
+  const skipped = new Set<string>();
+  let at = 0;
+  let last = 'its start';
+  const take = async (count: number) => {
+    at += count;
+    return await readBytes(at - count, at);
+  };
+  for (;;) {
+    const entry = await readTarEntry(take, globalPax, (path) => {
+      last = path;
+    }).catch((error) => {
+      throw explain(error, last);
     });
-  } finally {
-    tar.on('error', () => {});
-    tar.destroy();
+    if (entry === undefined) break;
+    const body = at;
+    at += padded(entry.stored);
+    const { path, linkTarget = '' } = entry;
+    const { type, map: _map, stored: _stored, ...facts } = entry;
+    if (type === 'skip' || (type === 'hardlink' && skipped.has(linkTarget))) {
+      skipped.add(path);
+      continue;
+    }
+    if (path === ROOT_PATH && type === 'directory') continue;
+    checkPath(path, { type, linkTarget });
+    yield { ...facts, ...holesOf(entry), type, read: reader(entry, body, read) };
   }
+  // Two blocks of zeros end a tar; one may be all that is left of it.
+  if (!allZeros(await take(BLOCK_BYTES))) throw damaged(`The tar is damaged: a block of zeros follows ${last}.`);
+}
+
+function holesOf({ map, size }: TarEntry): Pick<FramedFile, 'holes'> {
+  return map === undefined ? {} : { holes: otherRanges(map.data, size) };
+}
+
+/** @param body - where in the tar the content starts */
+function reader({ map, size, stored }: TarEntry, body: number, read: TarAccess['read']): FramedFile['read'] {
+  if (map === undefined) return (from = 0) => read(body + from, body + size);
+  // GNU tar ends a map with a part of no bytes where there is a hole.
+  const data = map.data.filter(({ length }) => length > 0);
+  const last = data.at(-1);
+  const dataEnd = last === undefined ? 0 : last.start + last.length;
+  return async function* (from = 0) {
+    const before = data.reduce((sum, { start, length }) => sum + Math.min(Math.max(from - start, 0), length), 0);
+    yield* fillHoles(read(body + before, body + stored), data, from);
+    const end = Math.max(from, dataEnd);
+    if (end < size) yield { zeros: size - end };
+  };
+}
+
+function explain(error: unknown, last: string): unknown {
+  if (!(error instanceof TarProblem)) return error;
+  return damaged(`The tar is damaged inside or right after ${last}: ${error.message}.`, error);
 }
 
 /** Reads a few bytes; the frame that they are in is kept for the next ones: small files share one. */
-function rememberLast(frames: readonly { from: number; to: number }[], read: Read): ReadBytes {
+function rememberLast(table: FrameTable, read: TarAccess['read']): TarAccess['readBytes'] {
   let kept: { from: number; bytes: Buffer } = { from: 0, bytes: Buffer.alloc(0) };
   return async (from, to) => {
     const pieces: Buffer[] = [];
     for (let at = from; at < to; ) {
       if (at < kept.from || at >= kept.from + kept.bytes.byteLength) {
-        const frame = frames.findLast((one) => one.from <= at);
-        if (frame === undefined || frame.to <= at) throw damaged(`The archive is cut: its tar ends before byte ${to}.`);
+        const [frame] = table.between(at, at + 1);
+        if (frame === undefined) throw damaged(`The archive is cut: its tar ends before byte ${to}.`);
         kept = { from: frame.from, bytes: await gather(read(frame.from, frame.to)) };
       }
       const part = kept.bytes.subarray(at - kept.from, to - kept.from);

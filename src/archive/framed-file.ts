@@ -12,7 +12,8 @@ import {
   journalProblem,
   parseJournal,
 } from './frame-journal.ts';
-import { placeFrames, readFrames } from './frame-reader.ts';
+import { readFrames } from './frame-reader.ts';
+import { placeFrames } from './frame-table.ts';
 import { SourceChangedError } from './frame-tar.ts';
 import { type FramedOptions, writeFramedArchive } from './frame-writer.ts';
 import type { FramedEntry } from './frames.ts';
@@ -115,7 +116,7 @@ async function readStored(
   let good = 0;
   for (const { length, crc } of frames) {
     const bytes = await readExactly(file, size, length);
-    if (bytes.byteLength < length) break;
+    if (bytes.byteLength < length || crc32(bytes) !== crc) break;
     sha256.update(bytes);
     size += length;
     good += 1;
@@ -131,7 +132,7 @@ async function write(
   journalPath: string,
   { head, frames, size: kept, sha256 }: Stored,
   entries: () => AsyncIterable<FramedEntry>,
-  { threads, signal }: FramedFileOptions,
+  { threads, heldBytes, signal }: FramedFileOptions,
 ): Promise<FramedFileSummary> {
   const codec = frameCodecs[head.compression];
   const placed = placeFrames(frames, codec.head.byteLength);
@@ -145,7 +146,7 @@ async function write(
   let size = kept;
   let journal: FileHandle | undefined;
   try {
-    const parts = writeFramedArchive(entries(), { compression, frameBytes, mtime, from, threads, signal });
+    const parts = writeFramedArchive(entries(), { compression, frameBytes, heldBytes, mtime, from, threads, signal });
     for await (const { bytes, frame } of parts) {
       // Only now: until the first part is there, the files may turn out to be others.
       journal ??= await startJournal(file, journalPath, { head, frames, size: kept });

@@ -1,7 +1,7 @@
 import { damaged } from './damage.ts';
 import type { ByteRange } from './entry.ts';
 import type { Bytes } from './streams.ts';
-import { decimalSize, padded, sizeOf, TarProblem, tarNumber } from './tar-header.ts';
+import { BLOCK_BYTES, decimalSize, padded, sizeOf, TarProblem, tarNumber } from './tar-header.ts';
 import { allZeros, zeros } from './zeros.ts';
 
 /*
@@ -129,6 +129,19 @@ export function otherRanges(ranges: readonly ByteRange[], size: number): ByteRan
   }
   if (end < size) others.push({ start: end, length: size - end });
   return others;
+}
+
+/**
+ * Holes that begin and end where blocks do, or where the file ends, within those that are given: GNU tar reads each part
+ * of the data from a new block, other programs right behind the one before it.
+ */
+export function alignHoles(holes: readonly ByteRange[], size: number): ByteRange[] {
+  return holes.flatMap(({ start, length }) => {
+    const end = start + length;
+    const from = padded(start);
+    const to = end === size ? end : Math.floor(end / BLOCK_BYTES) * BLOCK_BYTES;
+    return to > from ? [{ start: from, length: to - from }] : [];
+  });
 }
 
 /** How many bytes of data a file has besides its holes. */

@@ -6,7 +6,7 @@ import type { Entry } from './entry.ts';
 import { createPathGuard } from './paths.ts';
 import { abortable, type Bytes, feed, handOut, joinPieces } from './streams.ts';
 import { BLOCK_BYTES, MAX_OWNER, padded, paxRecordLength } from './tar-header.ts';
-import { dataLength, formatMap, leaveHoles } from './tar-sparse.ts';
+import { alignHoles, dataLength, formatMap, leaveHoles } from './tar-sparse.ts';
 
 /** How an archive's tar is written. */
 export interface TarOptions {
@@ -65,7 +65,8 @@ export async function* packTar(
 
   try {
     for await (const entry of abortable(entries, signal)) {
-      const { path, size, body, holes = [] } = entry;
+      const { path, size, body } = entry;
+      const holes = alignHoles(entry.holes ?? [], size);
       checkPath(path, entry);
       const written = Promise.withResolvers<void>();
       const header = headerOf(entry, new Date(seconds * 1000));
@@ -93,11 +94,46 @@ export async function* packTar(
 
 /** How many bytes an entry takes in the tar that {@link packTar} writes, headers and padding included. */
 export function tarSpan(path: string, size: number, entry: Metadata = {}): number {
-  const { name, linkname, size: stored, pax } = headerOf({ ...entry, path, size }, new Date(0));
-  if (pax === undefined) return BLOCK_BYTES + padded(stored);
+  const header = headerOf({ ...entry, path, size }, new Date(0));
+  return headerBytes(header) + padded(header.size);
+}
+
+/** How many bytes the blocks of a header take. */
+function headerBytes({ name, linkname, pax }: ReturnType<typeof headerOf>): number {
+  if (pax === undefined) return BLOCK_BYTES;
   const records = { path: name, ...(linkname === undefined ? {} : { linkpath: linkname }), ...pax };
   const paxLength = Object.entries(records).reduce((sum, [key, value]) => sum + paxRecordLength(key, value), 0);
-  return 2 * BLOCK_BYTES + padded(paxLength) + padded(stored);
+  return 2 * BLOCK_BYTES + padded(paxLength);
+}
+
+/**
+ * What {@link packTar} writes of an entry before its content; the map of a sparse file is a part of that.
+ *
+ * @param mtime - of an entry that has none of its own
+ */
+export async function packHeader(entry: Omit<Entry, 'body'>, mtime: Date): Promise<Buffer> {
+  const header = headerOf(entry, mtime);
+  const length = headerBytes(header);
+  const tar = pack();
+  // What is missing of the content is told when the tar is destroyed.
+  tar.on('error', () => {});
+  tar.entry(header, () => {}).on('error', () => {});
+  const pieces: Uint8Array[] = [];
+  let left = length;
+  try {
+    for await (const data of tar) {
+      const piece = bytesOf(data);
+      pieces.push(piece);
+      left -= piece.byteLength;
+      if (left <= 0) break;
+    }
+  } finally {
+    tar.destroy();
+  }
+  if (left !== 0) throw new Error(`The header of ${entry.path} has ${length - left} bytes.`);
+  const { size } = entry;
+  const holes = alignHoles(entry.holes ?? [], size);
+  return Buffer.concat(holes.length > 0 ? [...pieces, formatMap(holes, size)] : pieces);
 }
 
 /** All of an entry that is not its body. */
@@ -105,7 +141,8 @@ type Metadata = Omit<Partial<Entry>, 'body'>;
 
 /** The header of an entry as tar-stream takes it. */
 function headerOf({ path, size, type = 'file', ...entry }: Omit<Entry, 'body'>, mtime: Date) {
-  const { linkTarget, holes = [], mode = type === 'directory' ? 0o700 : 0o600, owner = { uid: 0, gid: 0 } } = entry;
+  const holes = alignHoles(entry.holes ?? [], size);
+  const { linkTarget, mode = type === 'directory' ? 0o700 : 0o600, owner = { uid: 0, gid: 0 } } = entry;
   const pax: Record<string, string> = {};
   if (owner.uid > MAX_OWNER) pax.uid = String(owner.uid);
   if (owner.gid > MAX_OWNER) pax.gid = String(owner.gid);

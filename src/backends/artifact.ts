@@ -1,10 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import type { Artifact, DefaultArtifactClient, FindOptions } from '@actions/artifact';
+import type { Artifact } from '@actions/artifact';
+import type { PartReader, PartStore } from '../archive/part.ts';
 import { TransshipError } from '../errors.ts';
-import { artifactError } from './artifact-errors.ts';
+import { beginArtifactParts, findArtifactPart } from './artifact-parts.ts';
 import {
   type ArtifactOptions,
   type ArtifactSource,
@@ -13,9 +10,9 @@ import {
   findArtifactSource,
   requireRuntime,
 } from './artifact-source.ts';
+import { findArtifact, listArtifacts, openArtifact, readArtifact, storeArtifact } from './artifact-transfer.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
-import { streamOf, untilAborted, waitUnlessAborted } from './bytes.ts';
-import { failTo, writeNewFile } from './files.ts';
+import { streamOf, waitUnlessAborted } from './bytes.ts';
 import { planFileName } from './plans.ts';
 import {
   isEncryptedName,
@@ -25,16 +22,13 @@ import {
   snapshotFileName,
   sortSnapshots,
 } from './selector.ts';
-import { runQuietly } from './toolkit-output.ts';
 import { noTrees } from './trees.ts';
-
-const READ_SIZE = 1024 * 1024;
 
 /**
  * Keeps snapshots as artifacts of a workflow run, each one raw file called `<name>-<id><suffix>`. GitHub shows no
  * artifact before its upload is finished, and keeps its name taken for the rest of the run when that never happens.
  *
- * A saved plan is an artifact `<name>-plan-<id>.json`.
+ * A part of a snapshot is an artifact `<name>-<id>.<part>`, a saved plan one `<name>-plan-<id>.json`.
  *
  * Reads this run unless `runId` names another: a token alone does not change where it looks.
  */
@@ -54,19 +48,12 @@ export class ArtifactBackend implements Backend {
   }
 
   async write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot> {
-    requireRuntime(process.env);
-    if (this.#options.runId !== undefined) {
-      throw new TransshipError(
-        'INPUT',
-        `run-id: ${this.#options.runId} is for reading; artifacts are written to this run.`,
-      );
-    }
-    const source = findArtifactSource({}, process.env);
+    const source = this.#findOwn();
     const name = snapshotFileName(this.#artifactName, id, suffix);
     const existing = (await this.#list(source)).find((snapshot) => snapshot.id === id);
     if (existing !== undefined) throw snapshotExists(existing.location);
 
-    const { size, artifactId, digest } = await this.#store(name, bytes, source, signal);
+    const { size, artifactId, digest } = await storeArtifact(name, bytes, source, this.#options.retentionDays, signal);
     const location = artifactUrl(source, artifactId, process.env);
     const encrypted = isEncryptedName(name);
     const written = {
@@ -104,14 +91,31 @@ export class ArtifactBackend implements Backend {
     throw noTrees(this.name);
   }
 
+  async beginParts(id: string): Promise<PartStore> {
+    const { retentionDays } = this.#options;
+    return beginArtifactParts(snapshotFileName(this.#artifactName, id, '.'), id, this.#findOwn(), retentionDays);
+  }
+
+  async openPart(
+    snapshot: StoredSnapshot,
+    file: string,
+    temporaryDirectory: string,
+    signal?: AbortSignal,
+  ): Promise<PartReader> {
+    const source = findArtifactSource(this.#options, process.env);
+    if (file === '') return openArtifact(snapshot, source, temporaryDirectory, signal);
+    const start = snapshotFileName(this.#artifactName, snapshot.id, '.');
+    return openArtifact(await findArtifactPart(file, start, source, signal), source, temporaryDirectory, signal);
+  }
+
   /** Plans are of this run, whichever run the snapshot is read from. */
   async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
     requireRuntime(process.env);
     const source = findArtifactSource({}, process.env);
     const name = this.#planName(id);
-    const existing = await this.#findPlan(name, source);
+    const existing = await findArtifact(name, source);
     if (existing !== undefined) return existing.location;
-    const { artifactId } = await this.#store(name, streamOf(bytes), source, signal);
+    const { artifactId } = await storeArtifact(name, streamOf(bytes), source, this.#options.retentionDays, signal);
     return artifactUrl(source, artifactId, process.env);
   }
 
@@ -121,7 +125,7 @@ export class ArtifactBackend implements Backend {
     const own = process.env.ACTIONS_RUNTIME_TOKEN ? [findArtifactSource({}, process.env)] : [];
     const named = this.#options.runId === undefined ? [] : [findArtifactSource(this.#options, process.env)];
     for (const source of [...own, ...named]) {
-      const found = await waitUnlessAborted(this.#findPlan(name, source), signal);
+      const found = await waitUnlessAborted(findArtifact(name, source), signal);
       if (found === undefined) continue;
       const pieces: Uint8Array[] = [];
       for await (const piece of readArtifact(found, source, signal)) pieces.push(piece);
@@ -130,9 +134,16 @@ export class ArtifactBackend implements Backend {
     return undefined;
   }
 
+  /** The run that artifacts are written to: this one. */
+  #findOwn(): ArtifactSource {
+    requireRuntime(process.env);
+    const { runId } = this.#options;
+    if (runId === undefined) return findArtifactSource({}, process.env);
+    throw new TransshipError('INPUT', `run-id: ${runId} is for reading; artifacts are written to this run.`);
+  }
+
   async #list(source: ArtifactSource): Promise<StoredSnapshot[]> {
-    const doing = `list the artifacts of run ${source.runId}`;
-    const { artifacts } = await call(doing, source, (client) => client.listArtifacts(findOptions(source)));
+    const artifacts = await listArtifacts(source);
     return sortSnapshots(artifacts.flatMap((artifact) => this.#describe(artifact, source)));
   }
 
@@ -144,146 +155,7 @@ export class ArtifactBackend implements Backend {
     return [{ id: parsed.id, layout: 'archive', location, size, state: 'complete', artifactId, digest, encrypted }];
   }
 
-  /** The plan that a run has of that name. */
-  async #findPlan(name: string, source: ArtifactSource): Promise<StoredArtifact | undefined> {
-    const doing = `list the artifacts of run ${source.runId}`;
-    const { artifacts } = await call(doing, source, (client) => client.listArtifacts(findOptions(source)));
-    const found = artifacts.find((artifact) => artifact.name === name);
-    if (found === undefined) return undefined;
-    const { id: artifactId, size, digest } = found;
-    return { artifactId, size, digest, location: artifactUrl(source, artifactId, process.env) };
-  }
-
   #planName(id: string): string {
     return `${this.#artifactName}-plan-${planFileName(id)}`;
   }
-
-  async #store(
-    name: string,
-    bytes: Bytes,
-    source: ArtifactSource,
-    signal: AbortSignal | undefined,
-  ): Promise<{ size: number; artifactId: number; digest: string }> {
-    const folder = await makeFolder();
-    let uploading: Promise<unknown> | undefined;
-    try {
-      const file = join(folder, name);
-      const size = await writeNewFile(file, bytes, signal);
-      const upload = this.#upload(file, folder, source);
-      uploading = upload;
-      return { size, ...(await orUndo(upload, name, source, signal)) };
-    } finally {
-      if (uploading !== undefined && signal?.aborted) {
-        // The toolkit cannot be stopped: it may still read the file.
-        const remove = () => removeFolder(folder);
-        uploading.then(remove, remove).catch(() => {});
-      } else {
-        await removeFolder(folder);
-      }
-    }
-  }
-
-  async #upload(file: string, folder: string, source: ArtifactSource): Promise<{ artifactId: number; digest: string }> {
-    const { retentionDays } = this.#options;
-    const options = { skipArchive: true, ...(retentionDays === undefined ? {} : { retentionDays }) };
-    // With skipArchive the artifact is called like the file, whatever name is given.
-    const { id, digest } = await call(`upload the artifact ${basename(file)}`, source, (client) =>
-      client.uploadArtifact(this.#artifactName, [file], folder, options),
-    );
-    if (id === undefined || digest === undefined) {
-      throw new TransshipError('BACKEND', 'GitHub gave the artifact no id or no digest.');
-    }
-    return { artifactId: id, digest: `sha256:${digest}` };
-  }
-}
-
-/**
- * Waits for an upload. When `signal` fires first it returns at once, while the upload goes on: the toolkit cannot stop
- * it. Should the process live long enough for it to finish, the artifact is deleted again.
- */
-async function orUndo<T>(
-  upload: Promise<T>,
-  name: string,
-  source: ArtifactSource,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  try {
-    return await waitUnlessAborted(upload, signal);
-  } catch (error) {
-    const undo = () => call(`delete the artifact ${name}`, source, (client) => client.deleteArtifact(name));
-    if (signal?.aborted) upload.then(undo).catch(() => {});
-    throw error;
-  }
-}
-
-type StoredArtifact = Pick<StoredSnapshot, 'artifactId' | 'digest' | 'location' | 'size'>;
-
-async function* readArtifact(stored: StoredArtifact, source: ArtifactSource, signal?: AbortSignal): Bytes {
-  const folder = await makeFolder();
-  try {
-    const file = await waitUnlessAborted(download(stored, source, folder), signal);
-    yield* untilAborted(createReadStream(file, { highWaterMark: READ_SIZE }), signal);
-  } finally {
-    await removeFolder(folder);
-  }
-}
-
-/** Downloads an artifact, checks it, and returns the path of its one file. */
-async function download(stored: StoredArtifact, source: ArtifactSource, folder: string): Promise<string> {
-  const { artifactId, digest, location, size } = stored;
-  if (artifactId === undefined) throw new TransshipError('INPUT', `${location} is not an artifact.`);
-  const options = {
-    path: folder,
-    skipDecompress: true,
-    ...(digest === undefined ? {} : { expectedHash: digest }),
-    ...findOptions(source),
-  };
-  const doing = `download the artifact ${location}`;
-  const { digestMismatch } = await call(doing, source, (client) => client.downloadArtifact(artifactId, options));
-  if (digestMismatch === true) throw damaged(location, `its SHA-256 is not ${digest}`);
-  const [name, second] = await readdir(folder).catch(failTo('read', folder));
-  if (name === undefined || second !== undefined) throw damaged(location, 'it is not one file');
-  const file = join(folder, name);
-  const stats = await stat(file).catch(failTo('read', file));
-  if (stats.size !== size) throw damaged(location, `it has ${stats.size} bytes instead of ${size}`);
-  return file;
-}
-
-function damaged(location: string, what: string): TransshipError {
-  return new TransshipError('ARCHIVE_DAMAGED', `The artifact ${location} did not arrive as it was uploaded: ${what}.`, {
-    hint: 'Run again; if it happens once more, export again.',
-  });
-}
-
-/** Loads the toolkit and calls it; what it throws becomes an error for the user. Side effect: see below. */
-async function call<T>(
-  doing: string,
-  source: ArtifactSource,
-  use: (client: DefaultArtifactClient) => Promise<T>,
-): Promise<T> {
-  // The toolkit reads it when it is loaded. At its own 1000 it would leave out the rest of a larger run, telling nobody
-  // but the log: `latest` could be any.
-  process.env.ACTIONS_ARTIFACT_MAX_ARTIFACT_COUNT ??= '100000';
-  const { DefaultArtifactClient } = await import('@actions/artifact');
-  try {
-    return await runQuietly(() => use(new DefaultArtifactClient()));
-  } catch (error) {
-    throw artifactError(error, doing, source);
-  }
-}
-
-function findOptions({ token, repository, runId }: ArtifactSource): FindOptions {
-  if (token === undefined) return {};
-  const [repositoryOwner = '', repositoryName = ''] = repository.split('/');
-  return { findBy: { token, repositoryOwner, repositoryName, workflowRunId: Number(runId) } };
-}
-
-/** A folder of our own where the runner cleans up after each job. */
-function makeFolder(): Promise<string> {
-  const parent = process.env.RUNNER_TEMP || tmpdir();
-  return mkdtemp(join(parent, 'transship-')).catch(failTo('write', parent));
-}
-
-function removeFolder(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true }).catch(failTo('write', folder));
 }

@@ -1,4 +1,5 @@
 import type { Entry } from '../archive/entry.ts';
+import type { PartReader, PartStore } from '../archive/part.ts';
 
 /** The bytes of a stored archive. */
 export type Bytes = AsyncIterable<Uint8Array>;
@@ -83,6 +84,31 @@ export interface Backend {
    * @throws TransshipError `INPUT` when this backend keeps archives only
    */
   readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry>;
+
+  /**
+   * Begins the parts of a snapshot: archives of their own, beside the snapshot's, which belong to it once it names them.
+   * An interrupted export of the same scope is gone on with, and then its id is taken instead.
+   *
+   * @param id - of the snapshot that is begun
+   * @param scope - what is exported and how, compared as it is
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  beginParts(id: string, scope: string, signal?: AbortSignal): Promise<PartStore>;
+
+  /**
+   * Opens a part of a snapshot.
+   *
+   * @param file - {@link WrittenPart.file}
+   * @param temporaryDirectory - for what can't be read from anywhere: it is brought here first
+   * @throws TransshipError `SNAPSHOT_NOT_FOUND` when it is not there
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  openPart(
+    snapshot: StoredSnapshot,
+    file: string,
+    temporaryDirectory: string,
+    signal?: AbortSignal,
+  ): Promise<PartReader>;
 
   /**
    * Keeps a saved plan beside the snapshots, where no list of these shows it. One that is there already stays: a plan's

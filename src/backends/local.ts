@@ -2,16 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rmdir, stat, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Entry } from '../archive/entry.ts';
+import type { PartReader, PartStore } from '../archive/part.ts';
 import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
-import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import { openFile } from './file-reader.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
+import { sizeOfGroup } from './local-group.ts';
+import { beginBarePart, beginLocalParts } from './local-parts.ts';
 import { readLocalPlan, writeLocalPlan } from './local-plans.ts';
 import { describeLocalTree, listClusterNames, listLocalTrees, readLocalTree, writeLocalTree } from './local-tree.ts';
+import { checkPartFile, groupIdOf, groupIdsAmong, groupName } from './part-group.ts';
 import { placeFile } from './place-file.ts';
 import { PLANS_FOLDER, planFileName } from './plans.ts';
 import {
   archiveSuffixOf,
+  checkSuffix,
   FILE_BASE,
   findSnapshot,
   isEncryptedName,
@@ -20,10 +25,13 @@ import {
   snapshotFileName,
   sortSnapshots,
 } from './selector.ts';
-import { BACKUP_FOLDER, folderName, lookIntoTrees } from './trees.ts';
+import { BACKUP_FOLDER, folderName, gather, lookIntoTrees } from './trees.ts';
 
-/** What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`. */
-const PARTIAL = /^(.+)\.[0-9a-f]{8}\.partial$/;
+/**
+ * What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`; without the
+ * digits where another one goes on with it.
+ */
+const PARTIAL = /^(.+?)(?:\.[0-9a-f]{8})?\.partial$/;
 
 /** Where snapshots are: all in a folder, or one in a file. */
 interface Place {
@@ -37,7 +45,7 @@ interface Place {
  * file when it is one already, or when there is nothing yet and it ends like an archive (`./backup.tar.zst`); else it is
  * a folder, which is made when only the last part of it is missing.
  *
- * Saved plans are in `<folder>/plans/`, or `<file>.plans/`.
+ * Parts of a snapshot are in `<folder>/transship-<id>.vms/`; saved plans in `<folder>/plans/`, or `<file>.plans/`.
  *
  * A file whose name carries no id has the id of its modification time, which an export sets to the snapshot's time.
  */
@@ -123,6 +131,30 @@ export class LocalBackend implements Backend {
     return readLocalTree(snapshot.location, signal);
   }
 
+  async beginParts(id: string, scope: string): Promise<PartStore> {
+    const place = await this.#locate();
+    if (place.file !== undefined) {
+      await stat(place.folder).catch(failTo('write', this.#path));
+      await refuseExisting(place, id);
+      return beginBarePart(place.folder, place.file, id, scope);
+    }
+    await makeFolder(place.folder);
+    const complete = (await this.#list(place)).filter(({ state }) => state === 'complete');
+    return beginLocalParts(place.folder, id, scope, new Set(complete.map((snapshot) => snapshot.id)));
+  }
+
+  async openPart(
+    { location, layout }: StoredSnapshot,
+    file: string,
+    _temporaryDirectory: string,
+    signal?: AbortSignal,
+  ): Promise<PartReader> {
+    if (file === '') return openFile(location, signal);
+    // A tree is in `<cluster>/backup/`; the path may have been the cluster's folder itself.
+    const folder = layout === 'tree' ? resolve(location, '..', '..', '..') : dirname(location);
+    return openFile(join(folder, ...checkPartFile(file)), signal);
+  }
+
   async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
     const location = await this.#locatePlan(id);
     await writeLocalPlan(location, bytes, signal);
@@ -148,14 +180,17 @@ export class LocalBackend implements Backend {
   async #list(place: Place, selector?: string): Promise<StoredSnapshot[]> {
     const archives = await listArchives(place);
     if (place.file !== undefined) return archives;
-    const clusters = await listClusterNames(place.folder);
+    const clusters = (await listClusterNames(place.folder)).filter((name) => groupIdOf(name) === undefined);
     const folders = await Promise.all([
       // The path itself may be the folder of one cluster.
       listLocalTrees(join(place.folder, BACKUP_FOLDER), basename(resolve(place.folder))),
       ...clusters.map((cluster) => listLocalTrees(join(place.folder, cluster, BACKUP_FOLDER), cluster)),
     ]);
     const trees = await lookIntoTrees(folders.flat(), selector, describeLocalTree);
-    return sortSnapshots([...archives, ...trees]);
+    const snapshots = [...archives, ...trees];
+    // Then not all that are complete are known, and only these are asked for.
+    if (selector !== undefined) return sortSnapshots(snapshots);
+    return sortSnapshots([...snapshots, ...(await listGroups(place.folder, snapshots))]);
   }
 }
 
@@ -163,6 +198,18 @@ async function listArchives(place: Place): Promise<StoredSnapshot[]> {
   const names = await readdir(place.folder).catch(failTo('read', place.folder));
   const found = await Promise.all(names.map((name) => describeFile(place, name)));
   return sortSnapshots(found.filter((snapshot) => snapshot !== undefined));
+}
+
+/** The parts that interrupted exports have left. */
+async function listGroups(folder: string, snapshots: readonly StoredSnapshot[]): Promise<StoredSnapshot[]> {
+  const complete = new Set(snapshots.filter(({ state }) => state === 'complete').map(({ id }) => id));
+  const ids = groupIdsAmong(await readdir(folder).catch(failTo('read', folder))).filter((id) => !complete.has(id));
+  const found = await gather(ids, async (id) => {
+    const location = join(folder, groupName(id));
+    const size = await sizeOfGroup(location);
+    return size === undefined ? [] : [{ id, layout: 'archive', location, size, state: 'unfinished' } as const];
+  });
+  return found.flat();
 }
 
 /** Speaks up before a long export begins; {@link placeFile} is what holds when two writers race. */
@@ -219,13 +266,4 @@ async function makeFolder(folder: string, mode?: number): Promise<boolean> {
     if (codeOf(error) === 'EEXIST') return false;
     throw fileError('write', resolve(folder), error);
   }
-}
-
-function checkSuffix(file: string, suffix: string): void {
-  if (file.endsWith(suffix)) return;
-  throw new TransshipError(
-    'INPUT',
-    `path: ${JSON.stringify(file)} must end in ${suffix}, as the archive to write is one.`,
-    { hint: 'Change the ending, set compression and encrypt-to to what the ending says, or give a folder.' },
-  );
 }

@@ -19,10 +19,19 @@ export interface DownloadLimits {
 
 export const downloadLimits: DownloadLimits = { stallMilliseconds: 60_000, attempts: 6, gapMilliseconds: 500 };
 
+/** Which bytes of an object. */
+export interface ObjectRange {
+  readonly start: number;
+  readonly end: number;
+  /** The object must still be this one. */
+  readonly etag?: string | undefined;
+}
+
 interface Download {
   readonly connection: S3Connection;
   readonly attempt: S3Attempt & { readonly key: string };
   readonly size: number;
+  readonly range: ObjectRange;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -31,6 +40,7 @@ interface Download {
  * broke, and only while the object is still the same.
  *
  * @param size - the bytes the object must have
+ * @param range - all of it when left out
  * @throws TransshipError `BACKEND` when the object changes, or when the connection breaks too often
  * @throws TransshipError `SNAPSHOT_NOT_FOUND` when there is no such object
  */
@@ -41,11 +51,13 @@ export async function* downloadObject(
   size: number,
   signal?: AbortSignal,
   limits: DownloadLimits = downloadLimits,
+  range: ObjectRange = { start: 0, end: size },
 ): Bytes {
+  const { start, end } = range;
   const attempt = { place, key, action: 's3:GetObject', endpoint: connection.endpoint } as const;
-  const download: Download = { connection, attempt, size, signal };
-  let offset = 0;
-  let etag: string | undefined;
+  const download: Download = { connection, attempt, size, range, signal };
+  let offset = start;
+  let { etag } = range;
   let failures = 0;
   for (;;) {
     let broken: unknown;
@@ -54,11 +66,11 @@ export async function* downloadObject(
       etag ??= answer.etag;
       for await (const chunk of untilStalled(answer.body, limits.stallMilliseconds, signal)) {
         offset += chunk.byteLength;
-        if (offset > size) throw changed(attempt, `it has more than ${size} bytes`);
+        if (offset > end) throw changed(attempt, `it has more than ${size} bytes`);
         failures = 0;
         yield chunk;
       }
-      if (offset === size) return;
+      if (offset === end) return;
       broken = new Error('the connection ended too early');
     } catch (error) {
       if (signal?.aborted) throw cancelledBy(signal);
@@ -94,7 +106,7 @@ export async function readSmallObject(
 
 /** Asks for the object from `offset` on. Throws what is not worth another try as a TransshipError. */
 async function requestFrom(
-  { connection: { client, sdk, sse }, attempt, size, signal }: Download,
+  { connection: { client, sdk, sse }, attempt, size, range: { start, end }, signal }: Download,
   offset: number,
   etag: string | undefined,
 ): Promise<{ body: Readable; etag: string | undefined }> {
@@ -102,14 +114,14 @@ async function requestFrom(
     Bucket: attempt.place.bucket,
     Key: attempt.key,
     ...sse.touching,
-    ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
+    ...(offset === 0 && end === size ? {} : { Range: `bytes=${offset}-${end === size ? '' : end - 1}` }),
     ...(etag === undefined ? {} : { IfMatch: etag }),
   });
   try {
     const answer = await client.send(request, signal === undefined ? {} : { abortSignal: signal });
     const body: unknown = answer.Body;
     if (!(body instanceof Readable)) throw new Error('the answer has no body');
-    const fault = findFault(answer, offset, size);
+    const fault = findFault(answer, offset, end, size);
     if (fault === undefined) return { body, etag: answer.ETag };
     body.destroy();
     throw changed(attempt, fault);
@@ -117,7 +129,7 @@ async function requestFrom(
     const { status } = readS3Failure(error);
     if (status === 412) throw changed(attempt, 'it was replaced', error);
     // The library has tried several times already: only a download that had begun is worth more.
-    if (offset > 0 && (status === 0 || status >= 500)) throw error;
+    if (offset > start && (status === 0 || status >= 500)) throw error;
     throw signal?.aborted ? cancelledBy(signal) : s3Error(error, attempt);
   }
 }
@@ -125,11 +137,13 @@ async function requestFrom(
 function findFault(
   answer: { readonly ContentLength?: number | undefined; readonly ContentRange?: string | undefined },
   offset: number,
+  end: number,
   size: number,
 ): string | undefined {
-  if (offset > 0 && !answer.ContentRange?.startsWith(`bytes ${offset}-`)) return 'the service did not resume it';
-  const total = offset + (answer.ContentLength ?? size - offset);
-  return total === size ? undefined : `it has ${total} bytes instead of ${size}`;
+  const isPart = offset > 0 || end < size;
+  if (isPart && !answer.ContentRange?.startsWith(`bytes ${offset}-`)) return 'the service did not resume it';
+  const total = offset + (answer.ContentLength ?? end - offset);
+  return total === end ? undefined : `it has ${total} bytes instead of ${size}`;
 }
 
 /** Breaks a stream off when nothing comes while somebody waits; a reader that takes its time is no stall. */

@@ -7,7 +7,13 @@ export interface S3Attempt {
   /** The object, when the request is about one. */
   readonly key?: string | undefined;
   /** The IAM action it needs. */
-  readonly action: 's3:ListBucket' | 's3:GetObject' | 's3:PutObject' | 's3:ListBucketMultipartUploads';
+  readonly action:
+    | 's3:ListBucket'
+    | 's3:GetObject'
+    | 's3:PutObject'
+    | 's3:DeleteObject'
+    | 's3:AbortMultipartUpload'
+    | 's3:ListBucketMultipartUploads';
   /** The endpoint, when it is not AWS. */
   readonly endpoint?: string | undefined;
 }

@@ -9,6 +9,8 @@ import { isEncryptedName } from './selector.ts';
 export interface ListedObject {
   readonly key: string;
   readonly size: number;
+  /** When it was last written, in milliseconds. */
+  readonly changed: number;
 }
 
 /** What begins with a key. */
@@ -35,7 +37,9 @@ export async function listObjects(
   const folders: string[] = [];
   try {
     for await (const page of sdk.paginateListObjectsV2({ client }, request)) {
-      for (const { Key: key = '', Size: size = 0 } of page.Contents ?? []) objects.push({ key, size });
+      for (const { Key: key = '', Size: size = 0, LastModified } of page.Contents ?? []) {
+        objects.push({ key, size, changed: LastModified?.getTime() ?? 0 });
+      }
       for (const { Prefix = '' } of page.CommonPrefixes ?? []) folders.push(Prefix.slice(start.length));
     }
   } catch (error) {
@@ -55,20 +59,36 @@ export function archivesAmong(place: S3Place, objects: readonly ListedObject[]):
 }
 
 /** The archives whose upload was neither completed nor aborted; none where that may not be asked. */
-export async function listUploads({ client, sdk, endpoint }: S3Connection, place: S3Place): Promise<StoredSnapshot[]> {
-  const found: StoredSnapshot[] = [];
-  const asked = { Bucket: place.bucket, Prefix: keysBeginWith(place) };
+export async function listUploads(connection: S3Connection, place: S3Place): Promise<StoredSnapshot[]> {
+  const uploads = await findUploads(connection, place, keysBeginWith(place));
+  return uploads.flatMap(({ key }) => {
+    const id = idOfKey(place, key);
+    if (id === undefined) return [];
+    const [location, encrypted] = [addressOf(place, key), isEncryptedName(key)];
+    return [{ id, layout: 'archive', location, size: 0, state: 'unfinished', encrypted } as const];
+  });
+}
+
+/** An upload that was neither completed nor aborted. */
+export interface FoundUpload {
+  readonly key: string;
+  readonly uploadId: string;
+}
+
+/** The unfinished uploads of keys that begin with `start`; none where that may not be asked. */
+export async function findUploads(
+  { client, sdk, endpoint }: S3Connection,
+  place: S3Place,
+  start: string,
+): Promise<FoundUpload[]> {
+  const found: FoundUpload[] = [];
+  const asked = { Bucket: place.bucket, Prefix: start };
   let next: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } | undefined = {};
   try {
     while (next !== undefined) {
       const request = new sdk.ListMultipartUploadsCommand({ ...asked, ...next });
       const page: ListMultipartUploadsCommandOutput = await client.send(request);
-      for (const { Key = '' } of page.Uploads ?? []) {
-        const id = idOfKey(place, Key);
-        if (id === undefined) continue;
-        const [location, encrypted] = [addressOf(place, Key), isEncryptedName(Key)];
-        found.push({ id, layout: 'archive', location, size: 0, state: 'unfinished', encrypted });
-      }
+      for (const { Key: key = '', UploadId: uploadId = '' } of page.Uploads ?? []) found.push({ key, uploadId });
       next =
         page.IsTruncated === true
           ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }

@@ -5,6 +5,7 @@ import { forEachOf, mapInOrder } from '../streams.ts';
 import type { StoredSnapshot } from './backend.ts';
 import { untilAborted } from './bytes.ts';
 import { createInFlight } from './in-flight.ts';
+import { groupIdOf } from './part-group.ts';
 import type { S3Connection } from './s3-connect.ts';
 import { type DownloadLimits, downloadObject } from './s3-download.ts';
 import { type ListedObject, listObjects } from './s3-list.ts';
@@ -179,7 +180,9 @@ export async function listS3Trees(
   names: readonly string[],
   selector?: string,
 ): Promise<StoredSnapshot[]> {
-  const clusters = names.map((name) => name.slice(0, -1)).filter(mayBeCluster);
+  const clusters = names
+    .map((name) => name.slice(0, -1))
+    .filter((name) => mayBeCluster(name) && groupIdOf(name) === undefined);
   const parents = clusters.map((cluster) => ({ cluster, start: treesBeginWith(place, cluster) }));
   // The place itself may be the folder of one cluster.
   const own = { cluster: lastNameOf(place), start: `${place.prefix}${BACKUP_FOLDER}/` };
@@ -207,5 +210,5 @@ async function describeTree(
 function filesAmong(objects: readonly ListedObject[], prefix: string): (ListedObject & { readonly path: string })[] {
   return objects
     .filter(({ key }) => !key.endsWith('/'))
-    .map(({ key, size }) => ({ key, size, path: key.slice(prefix.length) }));
+    .map((object) => ({ ...object, path: object.key.slice(prefix.length) }));
 }

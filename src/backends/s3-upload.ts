@@ -12,7 +12,8 @@ import { snapshotExists } from './selector.ts';
 /** The metadata by which an upload knows its own object again. */
 const MARK = 'transship-upload';
 
-interface Target {
+/** The object that is to be. */
+export interface UploadTarget {
   readonly connection: S3Connection;
   readonly attempt: S3Attempt & { readonly key: string };
   readonly object: { readonly Bucket: string; readonly Key: string };
@@ -24,6 +25,7 @@ interface Target {
  * and not before; when anything fails, what was sent is thrown away again. The last request is not given up when
  * `signal` fires during it: it takes moments, and afterwards nobody could say whether it was carried out.
  *
+ * @param beforeLast - what is done just before the last request: makes room for it, where there may be an object
  * @returns the number of bytes stored
  * @throws TransshipError `SNAPSHOT_EXISTS`, `CANCELLED`, `BACKEND`; an error of `bytes` itself is rethrown as it is
  */
@@ -33,6 +35,7 @@ export async function uploadObject(
   key: string,
   bytes: Bytes,
   signal?: AbortSignal,
+  beforeLast: () => Promise<void> = async () => {},
 ): Promise<number> {
   const target = createTarget(connection, place, key);
   const stop = new AbortController();
@@ -44,10 +47,12 @@ export async function uploadObject(
     if (signal?.aborted) throw cancelledBy(signal);
     if (first.done === true) return 0;
     if (first.value.byteLength < SMALLEST_PART) {
+      await beforeLast();
       await putWhole(target, first.value);
       return first.value.byteLength;
     }
-    return await uploadInParts(target, { first: first.value, rest: parts, memory }, { stop, whenStopped, signal });
+    const source = { first: first.value, rest: parts, memory, beforeLast };
+    return await uploadInParts(target, source, { stop, whenStopped, signal });
   } finally {
     await parts.return?.();
   }
@@ -69,7 +74,8 @@ export async function putObject(
   await putWhole(createTarget(connection, place, key), body, signal);
 }
 
-function createTarget(connection: S3Connection, place: S3Place, key: string): Target {
+/** What an upload is about; its mark is its own. */
+export function createTarget(connection: S3Connection, place: S3Place, key: string): UploadTarget {
   return {
     connection,
     attempt: { place, key, action: 's3:PutObject', endpoint: connection.endpoint },
@@ -78,7 +84,7 @@ function createTarget(connection: S3Connection, place: S3Place, key: string): Ta
   };
 }
 
-async function putWhole(target: Target, body: Uint8Array, signal?: AbortSignal): Promise<void> {
+async function putWhole(target: UploadTarget, body: Uint8Array, signal?: AbortSignal): Promise<void> {
   const { client, sdk } = target.connection;
   const request = new sdk.PutObjectCommand({
     ...target.object,
@@ -94,6 +100,7 @@ interface Source {
   readonly first: Buffer;
   readonly rest: AsyncIterator<Buffer>;
   readonly memory: PartMemory;
+  readonly beforeLast: () => Promise<void>;
 }
 
 interface Stopping {
@@ -103,12 +110,13 @@ interface Stopping {
   readonly signal: AbortSignal | undefined;
 }
 
-async function uploadInParts(target: Target, source: Source, stopping: Stopping): Promise<number> {
+async function uploadInParts(target: UploadTarget, source: Source, stopping: Stopping): Promise<number> {
   const { client, sdk, sse } = target.connection;
   const uploadId = await startUpload(target);
   const upload = { ...target.object, UploadId: uploadId };
   try {
     const { parts, size } = await sendParts(target, uploadId, source, stopping);
+    await source.beforeLast();
     await commit(target, () =>
       client.send(
         new sdk.CompleteMultipartUploadCommand({
@@ -127,7 +135,13 @@ async function uploadInParts(target: Target, source: Source, stopping: Stopping)
   }
 }
 
-async function startUpload({ connection: { client, sdk, sse }, object, mark, attempt }: Target): Promise<string> {
+/** Begins an upload in parts. */
+export async function startUpload({
+  connection: { client, sdk, sse },
+  object,
+  mark,
+  attempt,
+}: UploadTarget): Promise<string> {
   // The library adds a CRC32 to each part unless AWS_REQUEST_CHECKSUM_CALCULATION says otherwise, but announces it only
   // in lib-storage; a service keeps the checksums of the parts only when they were announced.
   const sums = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED';
@@ -144,7 +158,7 @@ async function startUpload({ connection: { client, sdk, sse }, object, mark, att
 
 /** Sends the parts, some at a time. After the first one that fails for good, nothing more is read or sent. */
 async function sendParts(
-  { connection: { client, sdk, sse }, object, attempt }: Target,
+  { connection: { client, sdk, sse }, object, attempt }: UploadTarget,
   uploadId: string,
   { first, rest, memory }: Source,
   { stop, whenStopped, signal }: Stopping,
@@ -197,7 +211,7 @@ async function sendParts(
  * Sends the request that makes the object visible. When its answer is lost, the library sends it again, and then meets
  * the object it made itself: the mark tells that from another writer's.
  */
-async function commit(target: Target, send: () => Promise<unknown>, signal?: AbortSignal): Promise<void> {
+export async function commit(target: UploadTarget, send: () => Promise<unknown>, signal?: AbortSignal): Promise<void> {
   try {
     await send();
   } catch (error) {
@@ -213,7 +227,7 @@ async function commit(target: Target, send: () => Promise<unknown>, signal?: Abo
 }
 
 /** The mark of the object as it is now: empty for one of another kind; undefined when there is none to be seen. */
-async function findMark({ connection: { client, sdk, sse }, object }: Target): Promise<string | undefined> {
+async function findMark({ connection: { client, sdk, sse }, object }: UploadTarget): Promise<string | undefined> {
   try {
     const { Metadata } = await client.send(new sdk.HeadObjectCommand({ ...object, ...sse.touching }));
     return Metadata?.[MARK] ?? '';

@@ -1,10 +1,14 @@
 import type { Entry } from '../archive/entry.ts';
+import type { PartReader, PartStore } from '../archive/part.ts';
 import { TransshipError } from '../errors.ts';
 import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import { checkPartFile, groupIdsAmong, groupName } from './part-group.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-connect.ts';
 import { type DownloadLimits, downloadLimits, downloadObject, readSmallObject } from './s3-download.ts';
-import { isDeniedOrUnknown } from './s3-errors.ts';
+import { groupTarget } from './s3-group.ts';
 import { archivesAmong, listObjects, listUploads } from './s3-list.ts';
+import { isDenied } from './s3-objects.ts';
+import { beginS3Parts, openObject } from './s3-part-store.ts';
 import {
   addressOf,
   keyOfAddress,
@@ -25,12 +29,13 @@ import {
   snapshotFileName,
   sortSnapshots,
 } from './selector.ts';
-import { folderName } from './trees.ts';
+import { folderName, gather } from './trees.ts';
 
 /**
  * Keeps snapshots as objects of an S3 bucket: an archive as `<prefix>/transship-<id><suffix>`, a tree as
- * `<prefix>/<cluster>/backup/<id>/…`, a saved plan as `<prefix>/plans/<id>.json`. Unfinished are an archive whose multipart upload was neither completed nor aborted,
- * and a tree without a manifest.
+ * `<prefix>/<cluster>/backup/<id>/…`, parts of either as `<prefix>/transship-<id>.vms/…`, a saved plan as
+ * `<prefix>/plans/<id>.json`. Unfinished are an archive whose multipart upload was neither completed nor aborted, a tree
+ * without a manifest, and parts without a snapshot.
  */
 export class S3Backend implements Backend {
   readonly name = 's3';
@@ -96,6 +101,27 @@ export class S3Backend implements Backend {
     yield* readS3Tree({ connection, place: this.#place, prefix }, this.#limits, signal);
   }
 
+  async beginParts(id: string, scope: string): Promise<PartStore> {
+    const connection = await this.#connect();
+    const place = this.#place;
+    const known = await this.#know();
+    return beginS3Parts(connection, place, { id, scope }, known, this.#limits);
+  }
+
+  async openPart(
+    { location, layout }: StoredSnapshot,
+    file: string,
+    _temporaryDirectory: string,
+    signal?: AbortSignal,
+  ): Promise<PartReader> {
+    const connection = await this.#connect();
+    const own = keyOfAddress(this.#place, location);
+    // A tree is in `<cluster>/backup/`; the place may have been the cluster's folder itself.
+    const names = own.split('/').slice(0, layout === 'tree' ? -3 : -1);
+    const key = file === '' ? own : [...names, ...checkPartFile(file)].join('/');
+    return openObject(connection, this.#place, key, this.#limits, signal);
+  }
+
   async writePlan(id: string, bytes: Buffer, signal?: AbortSignal): Promise<string> {
     const key = planKey(this.#place, id);
     try {
@@ -123,13 +149,51 @@ export class S3Backend implements Backend {
       listUploads(connection, this.#place),
     ]);
     const trees = await listS3Trees(connection, this.#place, folders, selector);
-    return sortSnapshots([...archivesAmong(this.#place, objects), ...unfinished, ...trees]);
+    const snapshots = [...archivesAmong(this.#place, objects), ...unfinished, ...trees];
+    // Then not all that are complete are known, and only these are asked for.
+    if (selector !== undefined) return sortSnapshots(snapshots);
+    const complete = completeAmong(snapshots);
+    const ids = idsOfGroups(folders).filter((id) => !complete.has(id));
+    const groups = await gather(ids, (id) => describeGroup(connection, this.#place, id));
+    return sortSnapshots([...snapshots, ...groups]);
+  }
+
+  /** What exports may have left; nothing for credentials that may only write. */
+  async #know(): Promise<{ folders: readonly string[]; complete: ReadonlySet<string> }> {
+    try {
+      const { folders } = await listObjects(await this.#connect(), this.#place, this.#place.prefix, '/');
+      return { folders: folders.map((name) => name.slice(0, -1)), complete: completeAmong(await this.#list()) };
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+      return { folders: [], complete: new Set() };
+    }
   }
 
   /** Speaks up before a long export begins; the conditional write at its end is what holds when two writers race. */
   async #refuseArchive(connection: S3Connection, id: string): Promise<void> {
     await refuseObjects(connection, this.#place, `${this.#place.prefix}${snapshotFileName(FILE_BASE, id, '')}`);
   }
+}
+
+function completeAmong(snapshots: readonly StoredSnapshot[]): Set<string> {
+  return new Set(snapshots.filter(({ state }) => state === 'complete').map(({ id }) => id));
+}
+
+function idsOfGroups(folders: readonly string[]): string[] {
+  return groupIdsAmong(folders.map((name) => name.slice(0, -1)));
+}
+
+/** The parts that an interrupted export has left. */
+async function describeGroup(connection: S3Connection, place: S3Place, id: string): Promise<StoredSnapshot> {
+  const { objects } = await listObjects(connection, place, groupTarget(connection, place, id).prefix);
+  const size = objects.reduce((sum, object) => sum + object.size, 0);
+  return {
+    id,
+    layout: 'archive',
+    location: addressOf(place, `${place.prefix}${groupName(id)}`),
+    size,
+    state: 'unfinished',
+  };
 }
 
 /** @param location - what is told to be there; the object found when left out */
@@ -140,15 +204,11 @@ async function refuseObjects(
   location?: string,
 ): Promise<void> {
   try {
-    const { objects } = await listObjects(connection, place, start);
+    const { objects } = await listObjects(connection, place, start, location === undefined ? '/' : undefined);
     const existing = location === undefined ? archivesAmong(place, objects)[0]?.location : objects[0] && location;
     if (existing !== undefined) throw snapshotExists(existing);
   } catch (error) {
     // Credentials that may only write are good practice.
-    if (!isDeniedOrUnknown(causeOf(error))) throw error;
+    if (!isDenied(error)) throw error;
   }
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Error ? error.cause : undefined;
 }

@@ -42,6 +42,20 @@ export function archiveSuffixOf(name: string): string | undefined {
   return SUFFIX.exec(name)?.[0];
 }
 
+/**
+ * Checks that a file that is named by the user says what is to be in it.
+ *
+ * @throws TransshipError `INPUT`
+ */
+export function checkSuffix(file: string, suffix: string): void {
+  if (file.endsWith(suffix)) return;
+  throw new TransshipError(
+    'INPUT',
+    `path: ${JSON.stringify(file)} must end in ${suffix}, as the archive to write is one.`,
+    { hint: 'Change the ending, set compression and encrypt-to to what the ending says, or give a folder.' },
+  );
+}
+
 /** Sorts newest first; of one id, complete before unfinished. */
 export function sortSnapshots(snapshots: readonly StoredSnapshot[]): StoredSnapshot[] {
   return snapshots.toSorted(

@@ -16,3 +16,17 @@ export function withEnvironment(object: KubeObject, name: string | undefined): K
   const labels = name === undefined ? others : { ...others, [ENVIRONMENT_LABEL]: name };
   return { ...object, metadata: { ...object.metadata, labels } };
 }
+
+/** On an object with the value `"false"`: no import prunes it. */
+export const PRUNE_ANNOTATION = 'transship.dev/prune';
+
+/**
+ * {@link withEnvironment} for what belongs to a virtual machine: it holds data, and is in no list of the resources that
+ * `prune` compares with. A teardown removes it.
+ */
+export function withEnvironmentOfVm(object: KubeObject, name: string | undefined): KubeObject {
+  const labelled = withEnvironment(object, name);
+  if (name === undefined) return labelled;
+  const annotations = { ...labelled.metadata.annotations, [PRUNE_ANNOTATION]: 'false' };
+  return { ...labelled, metadata: { ...labelled.metadata, annotations } };
+}

@@ -5,7 +5,7 @@ import type { Reporter } from '../report/reporter.ts';
 import type { ObjectFailure, ReleaseResult, ResourceResult } from '../report/results.ts';
 import { nameObject } from '../resources/resource.ts';
 import { isRecreatable } from '../resources/rules.ts';
-import { ENVIRONMENT_LABEL, type Environment } from './environment.ts';
+import { ENVIRONMENT_LABEL, type Environment, PRUNE_ANNOTATION } from './environment.ts';
 import { deletableKinds, type FoundObject, listMetadata, type PrunableObject, tellUnlisted } from './labelled.ts';
 import { markerName } from './marker.ts';
 import { createIsOfRelease, type OwnRelease, readOwnRelease, releaseOfRecord } from './own-releases.ts';
@@ -14,9 +14,6 @@ import { createRemovalTally } from './removal-tally.ts';
 import { type RemoveOptions, remove } from './remove.ts';
 
 export type { PrunableObject } from './labelled.ts';
-
-/** The annotation that with the value `false` keeps an object from being pruned. */
-export const PRUNE_ANNOTATION = 'transship.dev/prune';
 
 /** What former imports brought and the snapshot no longer has. */
 export interface Prunable {

@@ -110,6 +110,12 @@ export const parseExclude = parsePattern(
   'is no pattern. Give a release as name or namespace/name, or resources as kind, kind/name or namespace/kind/name.',
 );
 
+/** A virtual machine, snapshot or claim: a name or glob, of one namespace where that stands before it. */
+export const parseVmPattern = parsePattern(
+  /^([a-z0-9*?-]+\/)?[a-z0-9*?.-]+$/,
+  'is no pattern. Give a name, a glob with * and ?, or namespace/name.',
+);
+
 /** A kind as people name it: plural, singular, short name or kind, with the group where wanted. */
 export const parseKindName = parsePattern(
   /^[A-Za-z][A-Za-z0-9.-]*$/,

@@ -1,6 +1,7 @@
 import { oneOf, quote } from './parsers.ts';
 import { type BackendName, backendNames } from './schema.ts';
 import type { Door, InputName } from './table.ts';
+import { includes, vmConflicts } from './vm-rules.ts';
 
 /** The texts a caller gave, by input. */
 export type GivenInputs = Readonly<Partial<Record<InputName, string>>>;
@@ -61,6 +62,7 @@ export function findConflicts(given: GivenInputs, storage: Storage | undefined, 
     ...encryptionConflicts(given, storage),
     ...promoteConflicts(given, storage),
     ...teardownConflicts(given),
+    ...vmConflicts(given),
   ];
 }
 
@@ -108,7 +110,8 @@ function layoutConflicts(given: GivenInputs, backend: BackendName, path: string)
       message: `"tree" is only for backend s3 and local, and here it is artifact. Remove it, or give a path in one of those.`,
     });
   }
-  if (given.compression !== undefined) {
+  // The archives of virtual machines are archives in either layout.
+  if (given.compression !== undefined && !includes(given, 'vms')) {
     problems.push({
       input: 'compression',
       message: `${quote(given.compression)} does not go with layout tree, whose files are plain JSON. Remove one of the two.`,

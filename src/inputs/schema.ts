@@ -20,6 +20,7 @@ import {
   parseReplaceText,
   parseText,
   parseTtl,
+  parseVmPattern,
 } from './parsers.ts';
 import { type InputName, inputTable, type Mode, modeNames } from './table.ts';
 
@@ -52,7 +53,7 @@ const given = {
     's3-sse-customer-key': z.optional(text(parseCustomerKey)),
   },
   writing: {
-    compression: z.prefault(text(parseChoice('zstd', 'xz', 'gzip', 'none')), inputTable.compression.default),
+    compression: z.optional(text(parseChoice('zstd', 'xz', 'gzip', 'none'))),
     layout: z.prefault(text(parseChoice('archive', 'tree')), inputTable.layout.default),
     'retention-days': z.optional(text(parseInteger(1, 400))),
     's3-sse': z.optional(text(parseChoice('AES256', 'aws:kms', 'aws:kms:dsse'))),
@@ -94,6 +95,7 @@ const given = {
     exclude: z.optional(text(parseList(parseExclude))),
     'restore-status': z.optional(text(parseList(parseKindName))),
     history: z.prefault(text(parseHistory), inputTable.history.default),
+    vms: z.optional(text(parseList(parseVmPattern))),
   },
   collecting: {
     'cluster-resources': z.prefault(
@@ -101,6 +103,14 @@ const given = {
       inputTable['cluster-resources'].default,
     ),
     strict: no,
+    'vm-snapshots': z.optional(text(parseList(parseVmPattern))),
+    pvcs: z.optional(text(parseList(parseVmPattern))),
+    'running-vms': z.prefault(text(parseChoice('error', 'snapshot', 'stop')), inputTable['running-vms'].default),
+    'vm-links': z.prefault(
+      text(parseChoice('auto', 'internal', 'external', 'port-forward')),
+      inputTable['vm-links'].default,
+    ),
+    'vm-export-ttl': z.prefault(text(parseTtl), inputTable['vm-export-ttl'].default),
   },
   cluster: {
     kubeconfig: z.optional(text(parseText)),
@@ -127,7 +137,7 @@ const given = {
   },
 };
 
-const include = text(parseList(parseChoice('releases', 'resources')));
+const include = text(parseList(parseChoice('releases', 'resources', 'vms')));
 const concurrency = text(parseInteger(1, 64));
 
 /** What the modes that bring things into a cluster have in common; `plan` takes all of it, so that it can be given the same. */
@@ -145,6 +155,16 @@ const importing = {
   environment: given.environment,
   ttl: z.optional(text(parseTtl)),
   wait: no,
+  name: z.optional(
+    text(
+      parsePattern(
+        /^(?=.{1,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+        "is not a virtual machine's name. Give at most 63 lower-case letters, digits, - and ., such as db-copy.",
+      ),
+    ),
+  ),
+  'vm-identity': z.prefault(text(parseChoice('new', 'keep')), inputTable['vm-identity'].default),
+  'run-strategy': z.optional(text(parseChoice('Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'))),
   concurrency: z.prefault(concurrency, inputTable.concurrency.default.import),
 };
 
@@ -170,6 +190,7 @@ const shapes = {
     ...given.writing,
     ...given.cluster,
     ...given.run,
+    timeout: given.helm.timeout,
     concurrency: z.prefault(concurrency, inputTable.concurrency.default.export),
   },
   plan: {

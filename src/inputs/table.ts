@@ -1,3 +1,5 @@
+import { vmInputTable } from './vm-table.ts';
+
 /** The modes there are, in the order help and documents show them. */
 export const modeNames = ['export', 'plan', 'import', 'promote', 'list', 'verify', 'teardown'] as const;
 export type Mode = (typeof modeNames)[number];
@@ -19,6 +21,7 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
       'export --namespace shop,billing --path ./snapshots',
       "export -n '*' --context stage --path s3://backups/stage --s3-region eu-central-1",
       "export -n '*' --include releases,resources --exclude pods --path s3://backups/stage --layout tree",
+      'export -n shop --include vms --vms db --running-vms snapshot --path ./db.tar.xz',
     ],
   },
   plan: {
@@ -34,6 +37,7 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
       'import --context prod --path ./snapshots --namespace-map shop:shop-prod',
       'import --path s3://backups/stage --snapshot 26-01-31_12-00-00 --replace --wait --timeout 10m',
       'import --context prod --path ./snapshots --replace --atomic --plan-id 26-01-31_12-05-00-9f86d081884c7d659a2feaa0c55ad015',
+      'import --context prod --path ./db.tar.xz --name db-copy --storage-class-map fast:standard',
       'import --path ./snapshots --namespace-map shop:pr-42 --environment pr-42 --ttl 72h --replace-text stage.example.com=pr-42.example.com',
     ],
   },
@@ -106,7 +110,8 @@ export const inputTable = {
     },
   },
   include: {
-    description: 'What to take: releases (Helm releases with their history) and resources (all other objects).',
+    description:
+      'What to take: releases (Helm releases with their history), resources (all other objects) and vms (virtual machines with their disks).',
     group: 'What',
     placeholder: 'list',
     list: true,
@@ -176,10 +181,10 @@ export const inputTable = {
     default: 'latest',
   },
   compression: {
-    description: 'How the archive is compressed: zstd, xz, gzip or none.',
+    description: 'How archives are compressed: zstd, xz, gzip or none.',
     group: 'Storage',
     placeholder: 'method',
-    default: 'zstd',
+    defaultNote: 'zstd; for the archives of virtual machines xz',
   },
   layout: {
     description:
@@ -403,7 +408,7 @@ export const inputTable = {
   },
   timeout: {
     description:
-      'How long Helm may wait for hooks and, with wait, for readiness, for each release; and how long an object is tried again that a webhook or controller is not ready for.',
+      'How long Helm may wait for hooks and, with wait, for readiness, for each release; how long an object is tried again that a webhook or controller is not ready for; and how long a virtual machine may show no progress.',
     group: 'Import',
     placeholder: 'duration',
     default: '5m',
@@ -421,6 +426,7 @@ export const inputTable = {
     placeholder: 'N',
     default: { export: '8', plan: '4', import: '4', promote: '4', teardown: '4' },
   },
+  ...vmInputTable,
   'github-token': {
     description: 'Token to read artifacts of other runs and repositories with.',
     group: 'Run',

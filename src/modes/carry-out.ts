@@ -11,6 +11,7 @@ import { prepareResources } from '../resources/prepare.ts';
 import { restoreResources } from '../resources/restore.ts';
 import type { ImportWork } from '../resources/work.ts';
 import { createUndo, type RollBackResult, type Undo } from '../undo/undo.ts';
+import type { PreparedVms } from './import-vms.ts';
 import {
   type Importing,
   originOf,
@@ -22,7 +23,7 @@ import {
 import { bindingOf } from './make-plan.ts';
 import { findPruned, namePruned, type Pruned, statesOfPruned } from './pruning.ts';
 
-type Results = Pick<Outputs, 'releases' | 'resources' | 'failures'>;
+type Results = Pick<Outputs, 'releases' | 'resources' | 'vms' | 'failures'>;
 
 /** What an import came to. */
 export interface CarriedOut {
@@ -59,13 +60,29 @@ export async function carryOut(importing: Importing, readPlan: ReadPlan): Promis
 }
 
 async function importAll(importing: Importing, readPlan: ReadPlan, undo: Undo | undefined): Promise<CarriedOut> {
+  const vms = await importing.vms?.(importing);
+  try {
+    return await bringAll(importing, readPlan, undo, vms);
+  } finally {
+    await vms?.close();
+  }
+}
+
+async function bringAll(
+  importing: Importing,
+  readPlan: ReadPlan,
+  undo: Undo | undefined,
+  vms: PreparedVms | undefined,
+): Promise<CarriedOut> {
   const { inputs, context, cluster, discovery, content, environment, spool, helm } = importing;
   const { reporter, signal } = context;
   const releases = helm === undefined ? undefined : await prepareRestore(spool, releaseOptions(importing, helm, undo));
   const work = content.resources
     ? await prepareResources(spool, resourceOptions(importing, releases?.crds ?? new Set()))
     : undefined;
+  vms?.refuse();
   const pruned = await findPruned(importing);
+  if (inputs.mode === 'import' && inputs['plan-id'] !== undefined) await vms?.plan();
   if (inputs.mode === 'import' && inputs['plan-id'] !== undefined) {
     await checkPlan(importing, inputs['plan-id'], pruned, readPlan);
   }
@@ -88,7 +105,8 @@ async function importAll(importing: Importing, readPlan: ReadPlan, undo: Undo | 
     const installed = await releases?.install();
     await mark(importing, work, installed ?? [], undo);
     await resources?.after();
-    results = { releases: installed, ...resources?.result() };
+    const machines = signal.aborted ? undefined : await vms?.bring(undo);
+    results = { releases: installed, ...resources?.result(), vms: machines };
     if (!isFailed(results) && !signal.aborted) results = await pruneAll(importing, pruned, results, undo);
   } catch (error) {
     if (undo === undefined || signal.aborted) throw error;
@@ -100,7 +118,7 @@ async function importAll(importing: Importing, readPlan: ReadPlan, undo: Undo | 
     reporter.warn('The run was cancelled: nothing was taken back. Run it again to go on.', 'Not atomic');
   }
   const shown = undone === undefined ? results : asUndone(results, undone);
-  const counts = countOutcomes(shown.releases ?? [], shown.resources);
+  const counts = countOutcomes(shown.releases ?? [], shown.resources, shown.vms);
   return { outputs: { ...shown, counts, changed: hasChanges(counts) || counts.failed > 0 }, undone, failed };
 }
 
@@ -157,6 +175,7 @@ async function pruneAll(
   return {
     releases: results.releases === undefined ? undefined : [...results.releases, ...done.releases],
     resources: results.resources === undefined ? undefined : addRows(results.resources, done.resources),
+    vms: results.vms,
     failures: [...(results.failures ?? []), ...done.failures],
   };
 }
@@ -181,8 +200,8 @@ function addRows(rows: readonly ResourceResult[], more: readonly ResourceResult[
   return [...byKind.values()];
 }
 
-function isFailed({ releases = [], resources = [] }: Results): boolean {
-  const counts = countOutcomes(releases, resources);
+function isFailed({ releases = [], resources = [], vms = [] }: Results): boolean {
+  const counts = countOutcomes(releases, resources, vms);
   // A release of which nothing runs at the source may be left out beside one that runs at the target.
   return counts.failed > 0 || counts.skipped > 0;
 }
@@ -195,6 +214,7 @@ function asUndone(results: Results, { failures }: RollBackResult): Results {
         ? { ...release, outcome: 'skipped', message: TAKEN_BACK }
         : release,
     ),
+    vms: results.vms?.map((vm) => (vm.outcome === 'created' ? { ...vm, outcome: 'skipped', message: TAKEN_BACK } : vm)),
     resources: results.resources?.map((row) => ({
       ...row,
       created: 0,

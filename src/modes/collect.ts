@@ -14,6 +14,8 @@ import { collectResources, snapshotKinds } from '../resources/collect.ts';
 import { keyOf } from '../resources/resource.ts';
 import { isReleasePattern } from '../resources/selection.ts';
 import { inTurn } from '../streams.ts';
+import type { CollectedVms } from '../vms/collect.ts';
+import { vmsEntry } from '../vms/part-list.ts';
 import type { RunContext } from './run.ts';
 
 /** What an export was asked for. */
@@ -23,6 +25,10 @@ export interface Collecting {
   readonly namespaces: readonly string[];
   readonly inputs: ExportInputs | PromoteInputs;
   readonly context: RunContext;
+  /** Virtual machines that are exported already, into archives of their own. */
+  readonly vms?: CollectedVms | undefined;
+  /** What belongs to virtual machines that travel on their own. */
+  readonly owned?: CollectedVms['owned'] | undefined;
 }
 
 /** A snapshot on its way out of the cluster. */
@@ -35,6 +41,7 @@ export interface SnapshotCollection {
 
 /** Joins what the rooms collect into one stream: what an import needs to decide comes before what is large. */
 export function collectSnapshot(cluster: Cluster, collecting: Collecting): SnapshotCollection {
+  const { vms } = collecting;
   const { include } = collecting.inputs;
   const takesReleases = include.includes('releases');
   const done: { releases?: CollectedReleases['releases']; resources?: Outputs['resources'] } = {};
@@ -45,6 +52,7 @@ export function collectSnapshot(cluster: Cluster, collecting: Collecting): Snaps
     const describe = () => describeSnapshot(cluster, collecting, discovery);
     // The first records are on their way while the cluster says who it is.
     yield* inTurn(releases === undefined ? [describe] : [describe, () => releases.entries], 1);
+    if (vms !== undefined) yield vmsEntry(vms.parts);
     const collected = releases?.result();
     if (collected !== undefined) done.releases = collected.releases;
     const crdNeeds = collected?.crdNeeds ?? createCrdNeeds();
@@ -61,7 +69,7 @@ export function collectSnapshot(cluster: Cluster, collecting: Collecting): Snaps
         concurrency,
         temporaryDirectory: collecting.context.temporaryDirectory,
         alsoReleases: takesReleases,
-        owned: () => ownedKeys(collected?.owned ?? [], discovery),
+        owned: () => ownedKeys([...(collected?.owned ?? []), ...(collecting.owned ?? [])], discovery),
         reporter: collecting.context.reporter,
         signal: collecting.context.signal,
       });

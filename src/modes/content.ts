@@ -7,39 +7,45 @@ import { matcherOf, nearestNames } from '../selection/name-patterns.ts';
 export interface Content {
   readonly releases: boolean;
   readonly resources: boolean;
+  /** Virtual machines. */
+  readonly vms: boolean;
 }
+
+const KINDS = ['releases', 'resources', 'vms'] as const;
 
 /**
  * Compares what an import asks for with what the snapshot holds.
  *
  * @param paths - of the snapshot's files
+ * @param machines - namespaces of the virtual machines that it has
  * @param include - what was asked for; undefined is all there is
  * @param namespaces - names and globs
  * @throws TransshipError `INPUT` when the snapshot has nothing of what was asked for
  */
 export function readContent(
   paths: readonly string[],
+  machines: readonly string[],
   include: readonly string[] | undefined,
   namespaces: readonly string[],
 ): Content {
   const records = paths.filter(isRecordPath);
   // CRDs also travel with releases alone.
   const lists = paths.filter((path) => isResourcePath(path) && path !== 'customresourcedefinitions.json');
-  const holds = { releases: records.length > 0, resources: lists.length > 0 };
-  const content = {
-    releases: include?.includes('releases') ?? holds.releases,
-    resources: include?.includes('resources') ?? holds.resources,
-  };
-  for (const what of ['releases', 'resources'] as const) {
+  const holds = { releases: records.length > 0, resources: lists.length > 0, vms: machines.length > 0 };
+  const takes = (what: (typeof KINDS)[number]) => include?.includes(what) ?? holds[what];
+  const content = { releases: takes('releases'), resources: takes('resources'), vms: takes('vms') };
+  for (const what of KINDS) {
     if (!content[what] || holds[what] || include === undefined) continue;
-    const other = what === 'releases' ? 'resources' : 'releases';
+    const others = KINDS.filter((kind) => holds[kind]);
     throw new TransshipError('INPUT', `include names ${what}, and the snapshot has none.`, {
-      hint: holds[other] ? `It has ${other}.` : 'It is empty: nothing was found when it was exported.',
+      hint:
+        others.length > 0 ? `It has ${others.join(' and ')}.` : 'It is empty: nothing was found when it was exported.',
     });
   }
   checkNamespaces(namespaces, [
     ...(content.releases ? records.map((path) => path.split('/')[1] ?? '') : []),
     ...(content.resources ? lists.filter((path) => path.includes('/')).map(namespaceOf) : []),
+    ...(content.vms ? machines : []),
   ]);
   return content;
 }

@@ -1,8 +1,9 @@
 import { snapshotId } from '../archive/snapshot.ts';
 import { openCluster } from '../cluster/connect.ts';
 import { collectSnapshot } from './collect.ts';
+import { exportVms } from './collect-vms.ts';
 import type { RunExport } from './run.ts';
-import { openStorage, snapshotOutputs } from './storage.ts';
+import { bareOutputs, openStorage, snapshotOutputs, withVms } from './storage.ts';
 import { storeSnapshot } from './store.ts';
 
 /** Writes a snapshot of the cluster to a backend. */
@@ -19,24 +20,29 @@ export const run: RunExport = async (inputs, context) => {
     env,
   });
   try {
-    const created = new Date();
-    const id = snapshotId(created);
+    const begun = new Date();
     const namespaces = inputs.namespace ?? [cluster.namespace];
     reporter.info(
       `Exporting the ${inputs.include.join(' and ')} of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`,
     );
-    const collection = collectSnapshot(cluster, { id, created, namespaces, inputs, context });
+    const vms = inputs.include.includes('vms')
+      ? await exportVms(cluster, backend, { id: snapshotId(begun), created: begun, namespaces, inputs, context })
+      : undefined;
+    const summary = { mode: 'export', cluster: cluster.context } as const;
+    if (vms?.store.isBare) {
+      return { outputs: bareOutputs(vms), summary, failed: false };
+    }
+    const { id, created } = vms ?? { id: snapshotId(begun), created: begun };
+    const collection = collectSnapshot(cluster, { id, created, namespaces, inputs, context, vms, owned: vms?.owned });
     const written = await storeSnapshot(
       backend,
       { id, created, cluster: cluster.context, entries: collection.entries },
       inputs,
       context,
     );
-    return {
-      outputs: { ...snapshotOutputs(written), 'artifact-url': written.artifactUrl, ...collection.result() },
-      summary: { mode: 'export', cluster: cluster.context },
-      failed: false,
-    };
+    await vms?.store.finish();
+    const outputs = { ...snapshotOutputs(written), 'artifact-url': written.artifactUrl, ...collection.result() };
+    return { outputs: vms === undefined ? outputs : withVms(outputs, vms), summary, failed: false };
   } finally {
     await cluster.close();
   }

@@ -17,6 +17,7 @@ import { createTransforms } from '../transforms/create-transforms.ts';
 import type { Transforms } from '../transforms/transforms.ts';
 import type { UndoLog } from '../undo.ts';
 import { type Content, readContent } from './content.ts';
+import type { PrepareVms } from './import-vms.ts';
 import type { RunContext } from './run.ts';
 
 /** The inputs of the modes that bring a snapshot in, or show what that would do. */
@@ -36,6 +37,8 @@ export interface Importing {
   readonly helm: Helm | undefined;
   readonly transforms: Transforms;
   readonly environment: Environment | undefined;
+  /** Finds out about the virtual machines; undefined where none come in. */
+  readonly vms: PrepareVms | undefined;
   /** Filled while the target is compared with the snapshot. */
   readonly states: States;
 }
@@ -81,20 +84,33 @@ export async function beginImport(
     helm,
     transforms,
     location,
-  }: Pick<Importing, 'cluster' | 'spool' | 'helm' | 'transforms' | 'location'>,
+    vms,
+  }: Pick<Importing, 'cluster' | 'spool' | 'helm' | 'transforms' | 'location'> & {
+    readonly vms?: VmsOfSnapshot | undefined;
+  },
 ): Promise<Importing> {
   const { reporter, signal } = context;
   const snapshot = parseSnapshot(await spool.read(SNAPSHOT_PATH));
-  const content = readContent(spool.paths(), inputs.include, inputs.mode === 'promote' ? [] : (inputs.namespace ?? []));
-  if (!content.releases && !content.resources) reporter.warn('The snapshot is empty.', 'Nothing to import');
+  const namespaces = inputs.mode === 'promote' ? [] : (inputs.namespace ?? []);
+  const content = readContent(spool.paths(), vms?.namespaces ?? [], inputs.include, namespaces);
+  if (!content.releases && !content.resources && !content.vms)
+    reporter.warn('The snapshot is empty.', 'Nothing to import');
   const { environment } = inputs;
   return {
     ...{ inputs, context, cluster, spool, snapshot, location, content, transforms },
     helm: content.releases ? (helm ?? (await helmOf(inputs, context))) : undefined,
     discovery: await discover(cluster, signal),
     environment: environment === undefined ? undefined : { name: environment },
+    vms: content.vms ? vms?.prepare : undefined,
     states: new Map(),
   };
+}
+
+/** The virtual machines that come with a snapshot. */
+export interface VmsOfSnapshot {
+  /** At the source, one for each machine. */
+  readonly namespaces: readonly string[];
+  readonly prepare: PrepareVms;
 }
 
 /** Reads the transforms that the inputs ask for. */

@@ -40,6 +40,7 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
     ? await planResources(spool, { ...resourceOptions(importing, prepared?.crds ?? new Set()), explain })
     : undefined;
   for (const name of resources?.namespaces ?? []) newNamespaces.add(name);
+  const vms = await planMachines(importing);
   const pruned = await findPruned(importing);
   for (const { id, kind } of pruned.objects) {
     const metadata = { name: id.name, ...(id.namespace === undefined ? {} : { namespace: id.namespace }) };
@@ -48,13 +49,18 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
   const problems: PlanProblem[] = [
     ...(releases?.problems ?? []),
     ...(resources?.problems ?? []),
+    ...(vms?.problems ?? []),
     ...(await explain.preflight.finish()),
   ];
   const deleted = planPruned(pruned, importing.environment?.name ?? '');
   const planned = {
     releases: [...(releases?.releases ?? []), ...deleted.releases],
-    objects: [...(releases?.crds ?? []), ...(resources?.objects ?? []), ...deleted.objects],
-    kinds: addObjects(resources?.kinds ?? [], [...(releases?.crds ?? []), ...deleted.objects], deleted.plurals),
+    objects: [...(releases?.crds ?? []), ...(resources?.objects ?? []), ...(vms?.objects ?? []), ...deleted.objects],
+    kinds: addObjects(
+      resources?.kinds ?? [],
+      [...(releases?.crds ?? []), ...(vms?.objects ?? []), ...deleted.objects],
+      deleted.plurals,
+    ),
   };
   const [{ binding, key }, { uid }] = await Promise.all([
     bindingOf(importing, statesOfPruned(pruned)),
@@ -87,6 +93,16 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
       changed: counts.created + counts.updated + counts.deleted > 0,
     },
   };
+}
+
+/** What would be done about virtual machines. */
+async function planMachines(importing: Importing) {
+  const vms = await importing.vms?.(importing);
+  try {
+    return await vms?.plan();
+  } finally {
+    await vms?.close();
+  }
 }
 
 /** What a plan of an import is bound to, once all states are read. */
@@ -126,6 +142,10 @@ const BOUND = [
   'prune',
   'environment',
   'no-hooks',
+  'vms',
+  'name',
+  'vm-identity',
+  'run-strategy',
 ] as const;
 
 function boundInputs({ inputs, transforms }: Importing): Record<string, string> {

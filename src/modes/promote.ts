@@ -2,15 +2,21 @@ import { snapshotId } from '../archive/snapshot.ts';
 import { type Spool, spoolEntries } from '../archive/spool.ts';
 import { writeTree } from '../archive/tree.ts';
 import type { WrittenSnapshot } from '../backends/backend.ts';
+import type { Cluster } from '../cluster/cluster.ts';
 import { openCluster } from '../cluster/connect.ts';
+import { discover } from '../cluster/discovery.ts';
 import type { PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
+import type { VmResult } from '../report/results.ts';
+import type { VmTarget } from '../vms/choose-vms.ts';
 import { carryOut } from './carry-out.ts';
 import { collectSnapshot } from './collect.ts';
-import { beginImport, helmOf, openTarget, readTransforms } from './importing.ts';
+import { chooseTargets, exportVms, ownedByTargets } from './collect-vms.ts';
+import { archivesOf, fromArchives, fromCluster, openParts } from './import-vms.ts';
+import { beginImport, helmOf, openTarget, readTransforms, type VmsOfSnapshot } from './importing.ts';
 import { planImport } from './plan.ts';
 import type { RunContext, RunPromote } from './run.ts';
-import { openStorage, snapshotOutputs } from './storage.ts';
+import { openStorage, snapshotOutputs, withVms } from './storage.ts';
 import { storeSnapshot } from './store.ts';
 
 /** Exports from one cluster and imports into another in one step. */
@@ -20,70 +26,109 @@ export const run: RunPromote = async (inputs, context) => {
   // Whether the target can be reached is known before anything is read.
   const cluster = await openTarget(inputs, context);
   try {
-    const { spool, written } = await collect(inputs, context);
+    const source = await openFrom(inputs, context);
     try {
-      const location = written?.location;
-      const importing = await beginImport(inputs, context, { cluster, spool, helm, transforms, location });
-      const stored = written === undefined ? { snapshot: importing.snapshot.id } : storedOutputs(written);
-      if (inputs['dry-run']) {
-        const planned = await planImport(importing, { files: inputs['plan-files'] ?? [], exitCode: false });
-        return { ...planned, outputs: { ...planned.outputs, ...stored } };
+      const { spool, written, vms, results } = await collect(source, inputs, context);
+      try {
+        const location = written?.location;
+        const importing = await beginImport(inputs, context, { cluster, spool, helm, transforms, location, vms });
+        const stored =
+          written === undefined ? { snapshot: importing.snapshot.id } : storedOutputs(written, { results });
+        if (inputs['dry-run']) {
+          const planned = await planImport(importing, { files: inputs['plan-files'] ?? [], exitCode: false });
+          return { ...planned, outputs: { ...planned.outputs, ...stored } };
+        }
+        context.reporter.info(`Importing into ${cluster.context} (${cluster.server}).`);
+        const { outputs, undone, failed } = await carryOut(importing, async () => undefined);
+        return {
+          outputs: { ...stored, ...outputs },
+          summary: { mode: 'promote', cluster: cluster.context, source: importing.snapshot.cluster.context, undone },
+          failed,
+        };
+      } finally {
+        await spool.close();
       }
-      context.reporter.info(`Importing into ${cluster.context} (${cluster.server}).`);
-      const { outputs, undone, failed } = await carryOut(importing, async () => undefined);
-      return {
-        outputs: { ...stored, ...outputs },
-        summary: { mode: 'promote', cluster: cluster.context, source: importing.snapshot.cluster.context, undone },
-        failed,
-      };
     } finally {
-      await spool.close();
+      await source.close();
     }
   } finally {
     await cluster.close();
   }
 };
 
-function storedOutputs(written: WrittenSnapshot): Outputs {
-  return { ...snapshotOutputs(written), 'artifact-url': written.artifactUrl };
+function openFrom({ kubeconfig, context }: PromoteInputs, { temporaryDirectory, reporter, env }: RunContext) {
+  return openCluster({ kubeconfig, context, concurrency: 8, temporaryDirectory, reporter, env });
 }
 
-/** Reads the source into a temporary file of this run, and stores it where that is asked for. */
-async function collect(
-  inputs: PromoteInputs,
-  context: RunContext,
-): Promise<{ spool: Spool; written: WrittenSnapshot | undefined }> {
-  const { reporter, signal, temporaryDirectory, env } = context;
-  const cluster = await openCluster({
-    kubeconfig: inputs.kubeconfig,
-    context: inputs.context,
-    concurrency: 8,
-    ...{ temporaryDirectory, reporter, env },
+function storedOutputs(written: WrittenSnapshot, { results }: Pick<Collected, 'results'>): Outputs {
+  const outputs = { ...snapshotOutputs(written), 'artifact-url': written.artifactUrl };
+  return withVms(outputs, { results });
+}
+
+/** What was read of the source. */
+interface Collected {
+  readonly spool: Spool;
+  /** Where that is asked for. */
+  readonly written: WrittenSnapshot | undefined;
+  readonly vms: VmsOfSnapshot | undefined;
+  /** Of virtual machines that are stored. */
+  readonly results: readonly VmResult[];
+}
+
+/**
+ * Reads the source into a temporary file of this run, and stores it where that is asked for. The disks of virtual machines
+ * come from where they are stored; of those that are not, the target reads them from the source.
+ */
+async function collect(source: Cluster, inputs: PromoteInputs, context: RunContext): Promise<Collected> {
+  const { reporter, signal, temporaryDirectory } = context;
+  const begun = new Date();
+  const namespaces = inputs.namespace ?? [source.namespace];
+  reporter.info(
+    `Reading the ${inputs.include.join(' and ')} of ${namespaces.join(', ')} from ${source.context} (${source.server}).`,
+  );
+  const takesVms = inputs.include.includes('vms');
+  // A plan stores no disks, and stops no machine to read them.
+  const storage = takesVms && inputs['dry-run'] ? undefined : inputs.storage;
+  const stored = storage && { ...inputs, ...storage };
+  const backend = stored && openStorage(stored);
+  const options = { id: snapshotId(begun), created: begun, namespaces, inputs, context };
+  const exported = takesVms && backend !== undefined ? await exportVms(source, backend, options) : undefined;
+  const targets = takesVms && backend === undefined ? await chooseTargets(source, options) : [];
+  const { id, created } = exported ?? options;
+  const owned = exported?.owned ?? (await ownedByTargets(source, targets, context));
+  const collection = collectSnapshot(source, { id, created, namespaces, inputs, context, vms: exported, owned });
+  const spool = await spoolEntries(writeTree(collection.entries, signal).entries, {
+    directory: temporaryDirectory,
+    signal,
   });
   try {
-    const created = new Date();
-    const id = snapshotId(created);
-    const namespaces = inputs.namespace ?? [cluster.namespace];
-    reporter.info(
-      `Reading the ${inputs.include.join(' and ')} of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`,
-    );
-    const collection = collectSnapshot(cluster, { id, created, namespaces, inputs, context });
-    const spool = await spoolEntries(writeTree(collection.entries, signal).entries, {
-      directory: temporaryDirectory,
-      signal,
-    });
-    if (inputs.storage === undefined) return { spool, written: undefined };
-    try {
-      const stored = { ...inputs, ...inputs.storage };
-      const snapshot = { id, created, cluster: cluster.context, entries: entriesOf(spool) };
-      return { spool, written: await storeSnapshot(openStorage(stored), snapshot, stored, context) };
-    } catch (error) {
-      await spool.close();
-      throw error;
+    if (backend === undefined || stored === undefined) {
+      const vms = takesVms ? await cloned(source, targets, signal) : undefined;
+      return { spool, written: undefined, vms, results: [] };
     }
-  } finally {
-    await cluster.close();
+    const snapshot = { id, created, cluster: source.context, entries: entriesOf(spool) };
+    const written = await storeSnapshot(backend, snapshot, stored, context);
+    await exported?.store.finish();
+    const { parts = [], results = [] } = exported ?? {};
+    if (exported !== undefined && inputs['encrypt-to'] !== undefined) {
+      // What is stored can't be read back without the identity, which nobody has given.
+      const chosen = await chooseTargets(source, options);
+      return { spool, written, vms: await cloned(source, chosen, signal), results };
+    }
+    const archives = archivesOf(parts, `snapshot ${id}`, openParts(backend, written, temporaryDirectory, signal));
+    const prepare = fromArchives(archives, []);
+    return { spool, written, vms: { namespaces: parts.map(({ namespace }) => namespace), prepare }, results };
+  } catch (error) {
+    await spool.close();
+    throw error;
   }
+}
+
+async function cloned(source: Cluster, targets: readonly VmTarget[], signal: AbortSignal): Promise<VmsOfSnapshot> {
+  return {
+    namespaces: targets.map(({ namespace }) => namespace),
+    prepare: fromCluster({ cluster: source, discovery: await discover(source, signal) }, targets),
+  };
 }
 
 async function* entriesOf(spool: Spool) {

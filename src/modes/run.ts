@@ -20,6 +20,8 @@ export interface RunContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** An empty folder for this run alone, readable by this user alone; the door removes it with all that is in it. */
   readonly temporaryDirectory: string;
+  /** Labels what is made in clusters for a while, so that the clean-up of a killed run finds it. */
+  readonly run: string;
   /** Transship's own version, such as `0.1.0`. */
   readonly version: string;
 }

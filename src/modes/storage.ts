@@ -10,6 +10,7 @@ import { openBackend } from '../backends/open.ts';
 import type { Storage } from '../inputs/rules.ts';
 import type { Inputs, PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
+import type { CollectedVms } from '../vms/collect.ts';
 
 /** The inputs of a mode that reads or writes snapshots; those of promote with its storage laid in. */
 export type StorageInputs = Exclude<Inputs, { mode: 'promote' | 'teardown' }> | (PromoteInputs & Storage);
@@ -95,4 +96,21 @@ function measure(source: Bytes): { bytes: Bytes; result(): { size: number; diges
 /** The outputs that say which snapshot a run was about. */
 export function snapshotOutputs({ id, location, size, digest, artifactId }: StoredSnapshot): Outputs {
   return { snapshot: id, location, size, digest, 'artifact-id': artifactId };
+}
+
+/** The same with virtual machines, whose archives are a part of the snapshot. */
+export function withVms(outputs: Outputs, { results }: Pick<CollectedVms, 'results'>): Outputs {
+  const size = results.reduce((sum, result) => sum + (result.size ?? 0), outputs.size ?? 0);
+  return { ...outputs, size, vms: results };
+}
+
+/** The outputs of an export whose snapshot is the archive of one virtual machine, and nothing else. */
+export function bareOutputs({
+  id,
+  parts,
+  results,
+}: Pick<CollectedVms, 'parts' | 'results'> & { readonly id: string }): Outputs {
+  const [part] = parts;
+  const [result] = results;
+  return { snapshot: id, location: result?.location, digest: part?.digest, size: part?.size, vms: results };
 }

@@ -6,6 +6,7 @@ import { writeTree } from '../archive/tree.ts';
 import { writeArchive } from '../archive/write.ts';
 import type { Backend, WrittenSnapshot } from '../backends/backend.ts';
 import { isPublicRepository } from '../backends/repository-visibility.ts';
+import { TransshipError } from '../errors.ts';
 import type { ExportInputs } from '../inputs.ts';
 import type { RunContext } from './run.ts';
 
@@ -19,6 +20,7 @@ export interface NewSnapshot {
   readonly entries: AsyncIterable<Entry>;
 }
 
+type GuardInputs = Pick<ExportInputs, 'encrypt-to' | 'allow-plaintext' | 'github-token'>;
 type StoreInputs = Pick<ExportInputs, 'layout' | 'compression' | 'encrypt-to' | 'allow-plaintext' | 'github-token'>;
 
 /**
@@ -33,7 +35,7 @@ export async function storeSnapshot(
   inputs: StoreInputs,
   { env, signal }: Pick<RunContext, 'env' | 'signal'>,
 ): Promise<WrittenSnapshot> {
-  const { layout, compression, 'encrypt-to': encryptTo } = inputs;
+  const { layout, compression = 'zstd', 'encrypt-to': encryptTo } = inputs;
   // A recipient that is none is told before anything is read.
   if (encryptTo !== undefined) await createEncryption(encryptTo);
   const entries = await guard(given, backend, inputs, env);
@@ -57,14 +59,34 @@ async function guard(
   inputs: StoreInputs,
   env: RunContext['env'],
 ): Promise<AsyncIterable<Entry>> {
-  if (backend.name !== 'artifact' || inputs['encrypt-to'] !== undefined || inputs['allow-plaintext']) return entries;
+  const place = await findPublicPlace(backend, inputs, env);
+  return place === undefined ? entries : refusePlaintext(entries, place);
+}
+
+/**
+ * The archives of virtual machines hold disks, and Secrets where the machines have some.
+ *
+ * @throws TransshipError `INPUT` when they would go into an artifact of a public repository without encryption
+ */
+export async function refuseDisks(backend: Backend, inputs: GuardInputs, env: RunContext['env']): Promise<void> {
+  const place = await findPublicPlace(backend, inputs, env);
+  if (place === undefined) return;
+  throw new TransshipError('INPUT', `The disks of virtual machines would be put into ${place}, for all to read.`, {
+    hint: 'Give encrypt-to an age public key, use another backend, or set allow-plaintext to true.',
+  });
+}
+
+/** Where the snapshot goes, when that is for all to read; undefined when it is not, or that is wanted. */
+async function findPublicPlace(
+  backend: Backend,
+  inputs: GuardInputs,
+  env: RunContext['env'],
+): Promise<string | undefined> {
+  if (backend.name !== 'artifact' || inputs['encrypt-to'] !== undefined || inputs['allow-plaintext']) return undefined;
   const isPublic = await isPublicRepository(env, inputs['github-token'], fetch);
-  if (isPublic === false) return entries;
+  if (isPublic === false) return undefined;
   const repository = env.GITHUB_REPOSITORY ?? 'this run';
-  return refusePlaintext(
-    entries,
-    isPublic === true
-      ? `an artifact of the public repository ${repository}`
-      : `an artifact of ${repository}, should it be public, which could not be found out`,
-  );
+  return isPublic === true
+    ? `an artifact of the public repository ${repository}`
+    : `an artifact of ${repository}, should it be public, which could not be found out`;
 }

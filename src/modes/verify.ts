@@ -1,23 +1,38 @@
-import { ArchiveDamagedError, damaged } from '../archive/damage.ts';
+import { damaged } from '../archive/damage.ts';
 import { readBody } from '../archive/entry.ts';
 import { parseSnapshot, SNAPSHOT_PATH } from '../archive/snapshot.ts';
 import type { StoredSnapshot } from '../backends/backend.ts';
-import { TransshipError } from '../errors.ts';
+import type { VerifyInputs } from '../inputs.ts';
 import { createInventory } from '../releases/inventory.ts';
 import { createResourceInventory } from '../resources/inventory.ts';
+import { parseVms, VMS_PATH, type VmPart } from '../vms/part-list.ts';
+import { type BareVm, openBareVm } from './bare-vm.ts';
 import { readIdentities } from './identities.ts';
-import type { RunVerify } from './run.ts';
-import { checkEncrypted, openStorage, readSnapshot, type SnapshotReading, snapshotOutputs } from './storage.ts';
+import { openParts } from './import-vms.ts';
+import type { RunResult, RunVerify } from './run.ts';
+import {
+  checkEncrypted,
+  openStorage,
+  readSnapshot,
+  type SnapshotReading,
+  snapshotOutputs,
+  withVms,
+} from './storage.ts';
+import { collectProblems } from './verify-problems.ts';
+import { type VerifyVmsOptions, verifyVms } from './verify-vms.ts';
 
 /**
  * Reads a snapshot once, checks every size and digest, and says what is in it. Of one that is encrypted, without an
  * identity, it checks what is stored. Needs no cluster.
  */
-export const run: RunVerify = async (inputs, { reporter, signal }) => {
+export const run: RunVerify = async (inputs, { reporter, signal, temporaryDirectory }) => {
   const identities = await readIdentities(inputs.identity, reporter);
   const backend = openStorage(inputs);
   const stored = await backend.find(inputs.snapshot);
   reporter.info(`Reading snapshot ${stored.id} from ${stored.location}.`);
+  const options = { directory: temporaryDirectory, identities, reporter, signal };
+  const bare = await openBareVm(backend, stored, options);
+  if (bare !== undefined) return verifyBare(stored, bare, inputs, options);
   if (stored.encrypted === true && identities.length === 0) {
     reporter.warn('No identity is given, so only what is stored was checked, and not what is in it.', 'Encrypted');
     const checked = await collectProblems(() => checkEncrypted(backend, stored, signal));
@@ -29,16 +44,41 @@ export const run: RunVerify = async (inputs, { reporter, signal }) => {
     };
   }
   const reading = readSnapshot(backend, stored, identities, signal);
-  const { files, bytes, releases, resources, ...content } = await readContent(reading);
+  const { releases, resources, parts, ...content } = await readContent(reading);
   // What is damaged was not read to its end, and has no digest to speak of.
   const whole = content.problems.length === 0 ? reading.result() : undefined;
-  const problems = [...content.problems, ...compareDigest(whole, inputs.digest)];
+  const machines = parts && (await verifyVms(parts, openParts(backend, stored, temporaryDirectory, signal), options));
+  const problems = [...content.problems, ...compareDigest(whole, inputs.digest), ...(machines?.problems ?? [])];
+  const files = content.files + (machines?.files ?? 0);
+  const bytes = content.bytes + (machines?.bytes ?? 0);
+  const outputs = { ...snapshotOutputs(stored), ...whole, releases, resources };
   return {
-    outputs: { ...snapshotOutputs(stored), ...whole, releases, resources },
+    outputs: machines === undefined ? outputs : withVms(outputs, { results: machines.vms }),
     summary: { mode: 'verify', files, bytes, problems },
     failed: problems.length > 0,
   };
 };
+
+/** The archive of one machine that is in no snapshot. */
+async function verifyBare(
+  stored: StoredSnapshot,
+  { archives, spool }: BareVm,
+  { digest }: VerifyInputs,
+  options: VerifyVmsOptions,
+): Promise<RunResult> {
+  await spool.close();
+  const { verifyPart } = await import('../vms/verify-part.ts');
+  const found = { files: 0, bytes: 0, problems: [] as readonly string[] };
+  for (const { open, origin } of archives) {
+    const { value, problems } = await collectProblems(async () => verifyPart(await open(), { ...options, origin }));
+    Object.assign(found, value, { problems });
+  }
+  return {
+    outputs: { ...snapshotOutputs(stored), digest },
+    summary: { mode: 'verify', ...found },
+    failed: found.problems.length > 0,
+  };
+}
 
 /** Reads all that is in a snapshot; what is damaged is noted. */
 async function readContent(reading: SnapshotReading) {
@@ -46,11 +86,13 @@ async function readContent(reading: SnapshotReading) {
   const resources = createResourceInventory();
   const found = { files: 0, bytes: 0 };
   const unreadable: string[] = [];
+  let parts: readonly VmPart[] | undefined;
   const { problems } = await collectProblems(async () => {
     for await (const entry of reading.entries) {
       if (found.files === 0 && entry.path !== SNAPSHOT_PATH)
         throw damaged(`The snapshot does not start with ${SNAPSHOT_PATH}.`);
       if (entry.path === SNAPSHOT_PATH) parseSnapshot(await readBody(entry));
+      if (entry.path === VMS_PATH) parts = parseVms(await readBody(entry));
       await releases.add(entry);
       // A file that can't be understood does not keep the others from being checked.
       unreadable.push(...(await collectProblems(() => resources.add(entry))).problems);
@@ -62,18 +104,9 @@ async function readContent(reading: SnapshotReading) {
     ...found,
     releases: releases.releases(),
     resources: resources.resources(),
+    parts,
     problems: [...unreadable, ...problems],
   };
-}
-
-/** Does some work; when that finds something damaged, says what. */
-async function collectProblems<T>(work: () => Promise<T>): Promise<{ value?: T; problems: readonly string[] }> {
-  try {
-    return { value: await work(), problems: [] };
-  } catch (error) {
-    if (!(error instanceof TransshipError && error.code === 'ARCHIVE_DAMAGED')) throw error;
-    return { problems: error instanceof ArchiveDamagedError ? error.problems : [error.message] };
-  }
 }
 
 function compareDigest(whole: Pick<StoredSnapshot, 'digest'> | undefined, expected: string | undefined): string[] {

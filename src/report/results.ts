@@ -19,6 +19,24 @@ export interface ReleaseResult {
   readonly message?: string | undefined;
 }
 
+/** What became of one virtual machine, or claim alone: a row of the summary and of the `vms` output. */
+export interface VmResult {
+  readonly kind: 'vm' | 'snapshot' | 'pvc';
+  /** Of the machine, or of the claim: on import, as it is called at the target. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly outcome: Outcome;
+  /** Its disks and folders, and their bytes uncompressed. */
+  readonly volumes: readonly { readonly claim: string; readonly contents: 'disk' | 'files'; readonly size: number }[];
+  /** Bytes of its archive as stored; absent where none was stored or read. */
+  readonly size?: number | undefined;
+  /** Of its archive. */
+  readonly location?: string | undefined;
+  /** Stored bytes of an interrupted export that were gone on with. */
+  readonly resumed?: number | undefined;
+  readonly message?: string | undefined;
+}
+
 /** What became of the objects of one kind: a row of the summary and of the `resources` output. */
 export interface ResourceResult {
   readonly apiVersion: string;

@@ -3,7 +3,11 @@ import { TransshipError } from '../errors.ts';
 import type { RunResult } from '../modes/run.ts';
 import type { Outputs } from '../outputs.ts';
 import type { RollBackResult } from '../undo/undo.ts';
+import { countOf, formatSize, joinWords } from './format.ts';
 import type { Outcome, ReleaseResult, ResourceResult } from './results.ts';
+import { describeVms, vmFailures, vmTable } from './view-vms.ts';
+
+export { countOf, formatSize } from './format.ts';
 
 /** A warning as the report repeats it. */
 export interface Warning {
@@ -65,6 +69,7 @@ export function viewOf(result: RunResult): View {
           words: release.message ?? 'No reason was given.',
           skipped: release.outcome === 'skipped',
         })),
+      ...vmFailures(outputs.vms ?? []),
       ...(outputs.failures ?? []).map(({ object, outcome, message }) => ({
         title: `${object} ${outcome}`,
         words: message,
@@ -73,6 +78,7 @@ export function viewOf(result: RunResult): View {
     ],
     tables: [
       summary.mode === 'list' ? snapshotTable(snapshots) : releaseTable(releases),
+      vmTable(outputs.vms ?? []),
       resourceTable(outputs.resources ?? []),
     ].filter((table) => table !== undefined),
   };
@@ -109,12 +115,13 @@ export function failureOf({ outputs, summary }: RunResult): TransshipError {
     });
   }
   const releases = outputs.releases ?? [];
+  const vms = outputs.vms ?? [];
   const objects = outputs.failures ?? [];
   const failed = [
-    ...releases.filter(({ outcome }) => outcome === 'failed').map(nameOf),
+    ...[...releases, ...vms].filter(({ outcome }) => outcome === 'failed').map(nameOf),
     ...objects.filter(({ outcome }) => outcome === 'failed').map(({ object }) => object),
   ];
-  const skipped = [...releases, ...objects].filter(({ outcome }) => outcome === 'skipped').length;
+  const skipped = [...releases, ...vms, ...objects].filter(({ outcome }) => outcome === 'skipped').length;
   const named = failed.slice(0, 10).join(', ') + (failed.length > 10 ? ` and ${failed.length - 10} more` : '');
   const undone = 'undone' in summary ? summary.undone : undefined;
   const back = undone === undefined ? '' : ` Taken back: ${describeUndone(undone)}.`;
@@ -135,38 +142,28 @@ export function tellsChanges({ summary, failed }: RunResult): boolean {
   return summary.mode === 'plan' && summary.exitCode && summary.plan.changed && !failed;
 }
 
-/** `1 release`, `2 releases`. */
-export function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-/** Bytes as people read them: `482 B`, `1.2 MiB`. */
-export function formatSize(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
-}
-
 /** `3 releases`, `13 objects`, `3 releases and 13 objects`: what a run was about. */
-function describeContent({ releases, resources }: Outputs): string {
+function describeContent({ releases, resources, vms }: Outputs): string {
   const objects = countObjects(resources ?? [], 'all');
   const parts = [
     ...(releases === undefined ? [] : [countOf(releases.length, 'release')]),
+    ...(vms === undefined ? [] : [describeVms(vms)]),
     ...(resources === undefined ? [] : [countOf(objects, 'object')]),
   ];
-  return parts.length === 0 ? 'nothing' : parts.join(' and ');
+  return parts.length === 0 ? 'nothing' : joinWords(parts);
 }
 
 /** The same as one number, for how many of them: `3 releases`, `16 releases and objects`. */
 function describeTotal(outputs: Outputs): string {
-  const { releases, resources } = outputs;
-  if (releases === undefined || resources === undefined) return describeContent(outputs);
-  return `${releases.length + countObjects(resources, 'all')} releases and objects`;
+  const { releases, resources, vms } = outputs;
+  const kinds = [
+    ...(releases === undefined ? [] : ['releases']),
+    ...(vms === undefined ? [] : ['virtual machines']),
+    ...(resources === undefined ? [] : ['objects']),
+  ];
+  if (kinds.length < 2) return describeContent(outputs);
+  const total = (releases?.length ?? 0) + (vms?.length ?? 0) + countObjects(resources ?? [], 'all');
+  return `${total} ${joinWords(kinds)}`;
 }
 
 const DONE = ['exported', 'created', 'updated', 'unchanged', 'deleted'] as const;
@@ -176,8 +173,9 @@ function countObjects(resources: readonly ResourceResult[], which: 'done' | 'all
   return resources.reduce((sum, row) => sum + outcomes.reduce((total, outcome) => total + row[outcome], 0), 0);
 }
 
-function countDone({ releases = [], resources = [] }: Outputs): number {
-  return releases.filter(({ outcome }) => !ORDER.includes(outcome)).length + countObjects(resources, 'done');
+function countDone({ releases = [], resources = [], vms = [] }: Outputs): number {
+  const done = [...releases, ...vms].filter(({ outcome }) => !ORDER.includes(outcome)).length;
+  return done + countObjects(resources, 'done');
 }
 
 function headlineOfTeardown(
@@ -290,8 +288,8 @@ function sortReleases(releases: readonly ReleaseResult[]): ReleaseResult[] {
   return [...releases].sort((a, b) => rank(a) - rank(b) || compare(nameOf(a), nameOf(b)));
 }
 
-function nameOf(release: ReleaseResult): string {
-  return `${release.namespace}/${release.name}`;
+function nameOf({ namespace, name }: Pick<ReleaseResult, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`;
 }
 
 function compare(a: string, b: string): number {

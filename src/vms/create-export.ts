@@ -5,7 +5,8 @@ import { TransshipError } from '../errors.ts';
 import type { VmSource } from './export-state.ts';
 import { allowed, goDuration, newRunId, RUN_LABEL } from './temporary-objects.ts';
 
-const SOURCES = {
+/** What `spec.source` of an export says. */
+export const SOURCES = {
   vm: { apiGroup: 'kubevirt.io', kind: 'VirtualMachine' },
   snapshot: { apiGroup: 'snapshot.kubevirt.io', kind: 'VirtualMachineSnapshot' },
   pvc: { apiGroup: '', kind: 'PersistentVolumeClaim' },

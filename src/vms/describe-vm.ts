@@ -8,6 +8,7 @@ import { nameSource, notFound } from './export-state.ts';
 import { type FoundClaim, readClaims } from './read-claims.ts';
 import { readMachine } from './read-machine.ts';
 import { createFindings, createLookUp, type Findings, type LookUp } from './read-object.ts';
+import { notedInstance } from './stop-vm.ts';
 import { stripObject } from './strip-object.ts';
 import { findIn } from './temporary-objects.ts';
 import { readMatcher, withMatchers } from './use-matchers.ts';
@@ -63,7 +64,7 @@ async function describeMachine(discovery: Discovery, source: VmSource, context: 
   ]);
   const described = await describeClaims(claims, vm.metadata.namespace, context);
   findings.end();
-  if (instance !== undefined && backups === undefined) warnOfHotplugged(vm, instance, context);
+  if (instance?.metadata.uid !== undefined && backups === undefined) warnOfHotplugged(vm, instance, context);
   const whole = withIdentity(withMatchers(stripObject(vm), matchers), instance);
   const made = matchers.flatMap(({ object, revision }) => [object, revision]);
   const objects = [...made, ...others].flatMap((object) => (object === undefined ? [] : stripObject(object)));
@@ -149,7 +150,7 @@ async function readInstance(vm: KubeObject, { lookUp, reporter, what }: Context)
     const interfaces = unknown.map((one) => `"${one}"`).join(', ');
     reporter.warn(`The ${what} is exported without the MAC address of ${interfaces}: ${missing.message}.`);
   }
-  return object !== undefined && isInstanceOf(object, vm) ? object : undefined;
+  return object !== undefined && isInstanceOf(object, vm) ? object : notedInstance(vm);
 }
 
 /** Disks plugged into the running machine only are gone when it stops, and no part of it: their content is not exported. */

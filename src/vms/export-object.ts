@@ -1,27 +1,27 @@
 import { type Clock, systemClock } from '../cluster/clock.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
-import { type Poll, waitFor } from '../cluster/wait.ts';
 import { cancelledBy, TransshipError } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { isMap } from '../values.ts';
 import { checkSource } from './check-source.ts';
 import { createExport, createToken } from './create-export.ts';
-import { describeStatus, findObstacle, hintFor, nameSource, type VmSource } from './export-state.ts';
+import { type Adoption, adoptExport, type LeftExport } from './export-adoption.ts';
+import { chooseLinks, type LinkChoice, linksIn, portOf, serviceOf, waitUntilReady } from './export-ready.ts';
+import { nameSource, readySince, usedMeanwhile, type VmSource } from './export-state.ts';
 import { needVmKind } from './kinds.ts';
-import { type ExportLinks, hostOf, readLinks, type VmExport } from './links.ts';
+import { type ExportLinks, hostOf, type VmExport } from './links.ts';
 import { openPortForward, type PortForward } from './port-forward.ts';
 import { removeTemporary } from './remove-temporary.ts';
-import { goDuration, newToken, pathIn, SECRETS, temporaryName } from './temporary-objects.ts';
+import { findIn, goDuration, newRunId, newToken, pathIn, SECRETS, temporaryName } from './temporary-objects.ts';
 
+export type { LinkChoice } from './export-ready.ts';
 export type { VmSource } from './export-state.ts';
-
-/** Which way the disks come: within the cluster, through an Ingress or Route, or through the API server. */
-export type LinkChoice = 'internal' | 'external' | 'port-forward' | 'auto';
 
 export interface OpenExportOptions {
   /** `auto`: internal in a cluster, else external, else port-forward. */
   readonly links: LinkChoice;
+  /** What to do where there is no such link; by default it names the other sorts. */
+  readonly linkHint?: string | undefined;
   /** Milliseconds after which KubeVirt deletes the export, whatever becomes of this program. It can't be extended. */
   readonly ttl: number;
   /** Milliseconds to become ready, each time. */
@@ -31,7 +31,26 @@ export interface OpenExportOptions {
   readonly signal?: AbortSignal | undefined;
   /** Labels what is made, for `cleanUpExports` to find it; default: one of its own. */
   readonly run?: string | undefined;
+  /** Where a port-forward looks up how it is to go out; default: of the process. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** What a killed run has left: used again instead of a new one, if its disks can't have changed since. */
+  readonly adopt?: LeftExport | undefined;
 }
+
+/** An export that was opened, made for it or taken over. */
+export interface OpenedExport extends VmExport, LeftExport {
+  /** Why the one to be adopted was not, to follow a colon. */
+  readonly refusal: string | undefined;
+  /**
+   * Makes sure, when all is read, that nothing can have been written since it was opened.
+   *
+   * @throws TransshipError when its source was in use, or it is gone
+   */
+  check(): Promise<void>;
+}
+
+const OTHER_LINKS =
+  'Set the links to port-forward, which goes through the API server, or give the service virt-exportproxy of KubeVirt an Ingress or Route.';
 
 /**
  * Makes a VirtualMachineExport and its token, and waits until the volumes can be read. What was made is deleted by
@@ -47,19 +66,28 @@ export async function openExport(
   discovery: Discovery,
   source: VmSource,
   options: OpenExportOptions,
-): Promise<VmExport> {
-  const { reporter, ttl, clock = systemClock } = options;
+): Promise<OpenedExport> {
+  const { reporter, ttl, clock = systemClock, run = newRunId() } = options;
   const kind = needVmKind(discovery, 'VirtualMachineExport', cluster.context);
   const purpose = `Exporting the ${nameSource(source)}`;
   await checkSource(cluster, discovery, source, purpose, options.signal);
 
   const { namespace } = source;
-  const name = temporaryName('transship-export', source.name);
+  const adoption: Adoption | undefined =
+    options.adopt && (await adoptExport(cluster, kind, options.adopt, { ...options, source, run, purpose }));
+  const adopted = adoption?.object;
+  const name = adopted?.metadata.name ?? temporaryName('transship-export', source.name);
   const path = pathIn(kind, namespace, name);
-  const token = newToken();
+  const token = adoption?.object === undefined ? newToken() : adoption.token;
   reporter.mask(token);
   reporter.mask(Buffer.from(token).toString('base64'));
-  const born = clock.now();
+  const born = clock.now() - ageOf(adopted);
+  /** The state in which it was opened; `version` is that of the VM. */
+  let opened: { since: string; version: string | undefined } | undefined =
+    options.adopt === undefined || adopted === undefined
+      ? undefined
+      : { since: options.adopt.readySince, version: undefined };
+  let spoilt: TransshipError | undefined;
   let tunnel: PortForward | undefined;
   let closing: Promise<void> | undefined;
   const closed = new AbortController();
@@ -79,6 +107,13 @@ export async function openExport(
     }
   }
 
+  let uid = adopted?.metadata.uid ?? '';
+  async function create(): Promise<void> {
+    const owner = await make(path, () => createExport(cluster, discovery, kind, source, name, { ttl, run, purpose }));
+    uid = owner.metadata.uid ?? '';
+    await make(pathIn(SECRETS, namespace, name), () => createToken(cluster, discovery, owner, token, purpose));
+  }
+
   async function read(): Promise<KubeObject> {
     try {
       const live = await cluster.json<KubeObject>({ method: 'GET', path, signal });
@@ -91,14 +126,35 @@ export async function openExport(
 
   async function ready(): Promise<ExportLinks> {
     let way: ExportLinks | undefined;
-    const seen = await waitUntilReady(read, source, waiting);
+    const seen = await waitUntilReady(read, source, { ...waiting, whenUsed: opened === undefined ? undefined : spoil });
+    await judge(readySince(seen) ?? '');
     const { internal, external } = linksIn(seen);
     const choice = chooseLinks(options.links, cluster, external);
     if (choice === 'internal') way = internal;
     if (choice === 'external') way = external;
     if (choice === 'port-forward' && internal !== undefined) way = await throughTunnel(internal, seen);
-    if (way === undefined) throw noLink(source, choice);
+    if (way === undefined) throw noLink(source, choice, options.linkHint);
     return way;
+  }
+
+  /** A pod that restarts makes it ready anew; so does a VM that ran in between, but that leaves traces on the VM. */
+  async function judge(since: string): Promise<void> {
+    if (opened?.since === since && opened.version !== undefined) return;
+    const version = source.kind === 'vm' ? await readVersion() : '';
+    const isSame = opened === undefined || opened.since === since || opened.version === version;
+    if (!isSame && source.kind !== 'snapshot') throw spoil();
+    opened = { since, version };
+  }
+
+  function spoil(): TransshipError {
+    spoilt = usedMeanwhile(source);
+    return spoilt;
+  }
+
+  async function readVersion(): Promise<string> {
+    const machines = needVmKind(discovery, 'VirtualMachine', cluster.context);
+    const live = await findIn(cluster, machines, source, purpose, signal);
+    return live?.metadata.resourceVersion ?? '';
   }
 
   async function throughTunnel(internal: ExportLinks, seen: KubeObject): Promise<ExportLinks> {
@@ -125,31 +181,44 @@ export async function openExport(
   };
 
   try {
-    const owner = await make(path, () => createExport(cluster, discovery, kind, source, name, { purpose, ...options }));
-    await make(pathIn(SECRETS, namespace, name), () => createToken(cluster, discovery, owner, token, purpose));
+    if (adopted === undefined) await create();
+    else left.push(path, pathIn(SECRETS, namespace, name));
     if (signal.aborted) throw cancelledBy(signal, purpose);
-    reporter.info(`${purpose} as ${namespace}/${name}.`);
+    reporter.info(
+      `${purpose} as ${namespace}/${name}${adopted === undefined ? '' : ', which was left by an export that was interrupted'}.`,
+    );
     let current = ready();
     let refreshing = false;
     await current;
+
+    async function links(fresh = false): Promise<ExportLinks> {
+      if (closed.signal.aborted) throw cancelledBy(closed.signal);
+      if (spoilt !== undefined) throw spoilt;
+      if (fresh && !refreshing) {
+        const before = current;
+        refreshing = true;
+        current = ready().finally(() => {
+          refreshing = false;
+        });
+        // A failure is told to those who asked; later ones may still try the links there were.
+        current.catch(() => {
+          current = before;
+        });
+      }
+      return current;
+    }
+
     return {
       name,
       namespace,
       token,
-      async links(fresh = false) {
-        if (closed.signal.aborted) throw cancelledBy(closed.signal);
-        if (fresh && !refreshing) {
-          const before = current;
-          refreshing = true;
-          current = ready().finally(() => {
-            refreshing = false;
-          });
-          // A failure is told to those who asked; later ones may still try the links there were.
-          current.catch(() => {
-            current = before;
-          });
-        }
-        return current;
+      uid,
+      readySince: opened?.since ?? '',
+      refusal: adoption?.refusal,
+      links,
+      async check() {
+        if (source.kind === 'snapshot') return;
+        if (readySince(await read()) !== opened?.since) await links(true);
       },
       close: closeOnce,
     };
@@ -159,81 +228,14 @@ export async function openExport(
   }
 }
 
-interface WaitReadyOptions extends OpenExportOptions {
-  readonly clock: Clock;
+function noLink(source: VmSource, choice: string, hint = OTHER_LINKS): TransshipError {
+  return new TransshipError('CLUSTER', `The export of the ${nameSource(source)} has no ${choice} link.`, { hint });
 }
 
-/** Waits for the phase Ready and for links, and shows all states on the way. */
-async function waitUntilReady(
-  read: () => Promise<KubeObject>,
-  source: VmSource,
-  { timeout, reporter, clock, signal }: WaitReadyOptions,
-): Promise<KubeObject> {
-  let last: KubeObject | undefined;
-  let shown = '';
-  let stuck: { readonly reason: string; readonly since: number } | undefined;
-  const poll = async (): Promise<Poll<KubeObject>> => {
-    const live = await read();
-    last = live;
-    const { status } = live;
-    const links = linksIn(live);
-    if (isMap(status) && status.phase === 'Ready' && (links.internal ?? links.external) !== undefined) {
-      return { done: true, value: live };
-    }
-    const state = describeStatus(live);
-    if (state !== shown) reporter.progress(`Export of the ${nameSource(source)}: ${state}`);
-    shown = state;
-    const obstacle = findObstacle(live, source);
-    if (obstacle === undefined) {
-      stuck = undefined;
-    } else {
-      if (stuck?.reason !== obstacle.reason) stuck = { reason: obstacle.reason, since: clock.now() };
-      if (clock.now() - stuck.since >= Math.min(obstacle.grace, timeout)) throw obstacle.error;
-    }
-    return { done: false, state };
-  };
-  const describe = `the export of the ${nameSource(source)} to be ready`;
-  try {
-    return await waitFor(poll, { timeout, describe, clock, signal, longestGap: 2_000 });
-  } catch (error) {
-    if (!(error instanceof TransshipError) || error.code !== 'TIMEOUT' || last === undefined) throw error;
-    throw new TransshipError('TIMEOUT', error.message, { hint: hintFor(last), cause: error });
-  }
-}
-
-function linksIn({ status }: KubeObject): {
-  readonly internal: ExportLinks | undefined;
-  readonly external: ExportLinks | undefined;
-} {
-  const links = isMap(status) && isMap(status.links) ? status.links : {};
-  return { internal: readLinks(links.internal), external: readLinks(links.external) };
-}
-
-function chooseLinks(
-  wanted: LinkChoice,
-  { access }: Cluster,
-  external: ExportLinks | undefined,
-): Exclude<LinkChoice, 'auto'> {
-  if (wanted !== 'auto') return wanted;
-  // Only the connection of a pod to its own cluster is without a kubeconfig.
-  if (access.kubeconfig === undefined) return 'internal';
-  return external === undefined ? 'port-forward' : 'external';
-}
-
-function serviceOf({ status }: KubeObject): string | undefined {
-  const name = isMap(status) ? status.serviceName : undefined;
-  return typeof name === 'string' && name !== '' ? name : undefined;
-}
-
-function portOf({ volumes }: ExportLinks): number {
-  const [url] = volumes.flatMap(({ formats }) => Object.values(formats));
-  return Number((url !== undefined && URL.canParse(url) && new URL(url).port) || 443);
-}
-
-function noLink(source: VmSource, choice: string): TransshipError {
-  return new TransshipError('CLUSTER', `The export of the ${nameSource(source)} has no ${choice} link.`, {
-    hint: 'Set the links to port-forward, which goes through the API server, or give the service virt-exportproxy of KubeVirt an Ingress or Route.',
-  });
+/** Milliseconds since it was created. */
+function ageOf(object: KubeObject | undefined): number {
+  const created = Date.parse(object?.metadata.creationTimestamp ?? '');
+  return Number.isNaN(created) ? 0 : Math.max(0, Date.now() - created);
 }
 
 function gone(source: VmSource, name: string, ttl: number | undefined): TransshipError {

@@ -22,6 +22,8 @@ interface Condition {
   readonly status: string;
   readonly reason: string;
   readonly message: string;
+  /** When it became so. */
+  readonly since: string;
 }
 
 const NAMES = { vm: 'VM', snapshot: 'VM snapshot', pvc: 'claim' } as const;
@@ -106,6 +108,21 @@ export function inUse(source: VmSource, said = ''): TransshipError {
   );
 }
 
+/** While an export was open its source may have been written: what was read before and after does not go together. */
+export function usedMeanwhile(source: VmSource): TransshipError {
+  const how = source.kind === 'vm' ? 'started' : 'in use';
+  return new TransshipError(
+    'CLUSTER',
+    `The ${nameSource(source)} was ${how} while it was exported: what it holds may have changed.`,
+    {
+      hint:
+        source.kind === 'vm'
+          ? 'Keep it off until the export is done, or set `running-vms: snapshot`.'
+          : 'Keep all that uses it stopped until the export is done.',
+    },
+  );
+}
+
 /** What to look at when an export does not become ready in time. */
 export function hintFor(exported: KubeObject): string {
   const { namespace = '', name } = exported.metadata;
@@ -126,12 +143,19 @@ export function hintFor(exported: KubeObject): string {
 
 /** KubeVirt's conditions in a status, of any of its kinds. */
 export function conditionsOf(status: unknown): Condition[] {
-  return mapsIn(isMap(status) ? status.conditions : undefined).map(({ type, status, reason, message }) => ({
-    type: textOf(type),
-    status: textOf(status),
-    reason: textOf(reason),
-    message: textOf(message),
+  return mapsIn(isMap(status) ? status.conditions : undefined).map(({ lastTransitionTime, ...one }) => ({
+    type: textOf(one.type),
+    status: textOf(one.status),
+    reason: textOf(one.reason),
+    message: textOf(one.message),
+    since: textOf(lastTransitionTime),
   }));
+}
+
+/** Since when an export is ready without a break; undefined when it is not. */
+export function readySince({ status }: KubeObject): string | undefined {
+  const ready = conditionsOf(status).find(({ type, status: is }) => type === 'Ready' && is === 'True');
+  return isMap(status) && status.phase === 'Ready' && ready?.since !== '' ? ready?.since : undefined;
 }
 
 function textOf(value: unknown): string {

@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
 import { cloneJson } from '../json.ts';
 import type { VmDescription } from './description.ts';
+import { ABSENT, objectKey, type Seen } from './plan-states.ts';
 import { uniqueName } from './plan-volumes.ts';
 import type { LookUp } from './read-object.ts';
 import { findMatchers, findReferences, type MatcherReference, mapIn, type ObjectReference } from './vm-references.ts';
@@ -15,6 +17,10 @@ export interface ObjectOptions {
   readonly name: string;
   readonly namespace: string;
   readonly random: () => string;
+  /** Whether something else of the same import brings an object, by {@link objectKey}. */
+  readonly isBrought?: ((key: string) => boolean) | undefined;
+  /** Uids of objects that an interrupted import has made for this machine: they are its own, whatever they are like. */
+  readonly left: ReadonlySet<string>;
 }
 
 export interface ObjectPlan {
@@ -24,10 +30,13 @@ export interface ObjectPlan {
   readonly revisions: Readonly<Partial<Record<MatcherReference['role'], string>>>;
   readonly problems: readonly string[];
   readonly notes: readonly string[];
+  /** What the target had. */
+  readonly seen: Seen;
 }
 
 /** What one object came to. */
 interface Outcome {
+  readonly seen?: readonly [key: string, state: string];
   readonly create?: KubeObject;
   readonly problem?: string;
   readonly note?: string;
@@ -67,6 +76,7 @@ export async function planObjects(
     ),
     problems: outcomes.flatMap(({ problem }) => problem ?? []),
     notes: [...outcomes.flatMap(({ note }) => note ?? []), ...revisions.flatMap(({ note }) => note ?? [])],
+    seen: new Map(outcomes.flatMap(({ seen }) => (seen === undefined ? [] : [seen]))),
   };
 }
 
@@ -93,7 +103,7 @@ function planRevision(
 
 /** An object that travels: of the machine's namespace to that it comes to, any other to where it was. */
 async function planObject(object: KubeObject, from: string | undefined, options: ObjectOptions): Promise<Outcome> {
-  const { discovery, lookUp } = options;
+  const { discovery, lookUp, isBrought } = options;
   const group = groupOf(object);
   const served =
     discovery.findKind(object.apiVersion, object.kind) ??
@@ -104,6 +114,14 @@ async function planObject(object: KubeObject, from: string | undefined, options:
   if (served === undefined) {
     return { problem: `The machine needs the ${what}, and the target serves no ${object.kind} of ${group || 'v1'}.` };
   }
+  const key = objectKey({ group, kind: object.kind, namespace, name: metadata.name });
+  const create: KubeObject = {
+    ...cloneJson(object),
+    apiVersion: served.apiVersion,
+    metadata: { ...metadata, ...(namespace !== undefined && { namespace }) },
+  };
+  // Should it not come after all, it is created when it is its turn.
+  if (isBrought?.(key) === true) return { create };
   const reference = { group, kind: object.kind, namespace, name: metadata.name, by: 'archive', isOptional: false };
   const { object: there, missing } = await lookUp(reference);
   if (missing?.isDenied === true)
@@ -114,17 +132,13 @@ async function planObject(object: KubeObject, from: string | undefined, options:
         problem: `The machine needs the ${what}, which is not at the target: it is of another namespace, and has to be made there first.`,
       };
     }
-    const { apiVersion } = served;
-    return {
-      create: {
-        ...cloneJson(object),
-        apiVersion,
-        metadata: { ...metadata, ...(namespace !== undefined && { namespace }) },
-      },
-    };
+    return { create, seen: [key, ABSENT] };
   }
-  if (isSame(there, object)) return {};
+  const seen = [key, contentOf(there)] as const;
+  if (options.left.has(there.metadata.uid ?? '')) return { create, seen };
+  if (isSame(there, object)) return { seen };
   return {
+    seen,
     problem: `The ${what} is at the target, and differs from the one the machine needs: delete or rename one of them, or import into another namespace.`,
   };
 }
@@ -139,6 +153,7 @@ async function needObject(
   if (isPinned) return {};
   const isInstancetype = reference.group === INSTANCETYPES;
   const namespace = reference.namespace === undefined ? undefined : moved(reference.namespace, from, options);
+  if (options.isBrought?.(objectKey({ ...reference, namespace })) === true) return {};
   const { missing } = await options.lookUp({ ...reference, namespace });
   // What may not be read may well be there.
   if (missing === undefined || missing.isDenied) return {};
@@ -160,9 +175,13 @@ function isNamedBy(
 }
 
 /** Only of Secrets and ConfigMaps: with others the machine would start with another password or key. Networks are the target's own. */
-function isSame(there: KubeObject, brought: KubeObject): boolean {
+export function isSame(there: KubeObject, brought: KubeObject): boolean {
   const content = ({ data, binaryData, type }: KubeObject) => [mapIn(data), mapIn(binaryData), type ?? 'Opaque'];
   return isDeepStrictEqual(content(there), content(brought));
+}
+
+function contentOf({ data, binaryData, type }: KubeObject): string {
+  return hash('sha256', JSON.stringify([data, binaryData, type])).slice(0, 32);
 }
 
 function groupOf({ apiVersion }: KubeObject): string {

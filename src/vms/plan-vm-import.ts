@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { collectionPath } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject, type OwnerReference } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
@@ -7,8 +6,10 @@ import { TransshipError } from '../errors.ts';
 import type { VmDescription } from './description.ts';
 import { findVmKind, needVmKind, type VmKind } from './kinds.ts';
 import { planObjects } from './plan-objects.ts';
+import { ABSENT, objectKey, PRESENT, type Seen } from './plan-states.ts';
 import { type PlannedVolume, planVolumes } from './plan-volumes.ts';
 import { createLookUp } from './read-object.ts';
+import { createRandom, IMPORTING, newSeed, noteOn } from './restore-note.ts';
 import { RUN_STRATEGIES, rewriteVm, runStrategyOf } from './rewrite-vm.ts';
 import { readStorageClasses } from './storage-classes.ts';
 import { findClaims, templateSpecOf } from './vm-references.ts';
@@ -29,6 +30,8 @@ export interface VmImportOptions {
   readonly identity: 'new' | 'keep';
   /** Once its disks are in place; default that of the source. */
   readonly runStrategy?: string | undefined;
+  /** Whether something else of the same import brings an object, by {@link objectKey}: then it is no matter of ours. */
+  readonly isBrought?: ((key: string) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Five letters and digits, other ones each time; only tests pass it. */
   readonly random?: (() => string) | undefined;
@@ -48,9 +51,16 @@ export interface VmImportPlan {
   readonly problems: readonly string[];
   /** What will be other than at the source, and has to be. */
   readonly notes: readonly string[];
+  /** The name is taken, which is among the problems. */
+  readonly isTaken: boolean;
+  /** What made-up names come from. */
+  readonly seed: string;
+  /** What an import that was interrupted has left under the name: the machine, or the DataVolume of a claim alone. */
+  readonly half?: KubeObject | undefined;
+  /** What the target had that this plan follows from. */
+  readonly seen: Seen;
 }
 
-const SUFFIX = 'abcdefghijklmnopqrstuvwxyz0123456789';
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const LONGEST_NAME = 63;
 
@@ -66,7 +76,7 @@ export async function checkVmImport(
   archive: ArchivedVm,
   options: VmImportOptions,
 ): Promise<VmImportPlan> {
-  const { namespace, identity, storageClassMap, random = randomSuffix, signal } = options;
+  const { namespace, identity, storageClassMap, isBrought, signal } = options;
   const problems: string[] = [];
   const apiVersionOf = (kind: VmKind, otherwise: string): string => {
     try {
@@ -88,7 +98,15 @@ export async function checkVmImport(
     readStorageClasses(cluster, signal),
     isNewNamespace(cluster, namespace, signal),
   ]);
-  problems.push(...taken);
+  problems.push(...taken.problems);
+  const { half } = taken;
+  const isTaken = taken.problems.length > 0;
+  const note = half === undefined ? undefined : noteOn(half);
+  const seed = note?.seed ?? newSeed();
+  const left = new Set(Object.values(note?.made ?? {}));
+  const random = options.random ?? createRandom(seed);
+  const space = objectKey({ group: '', kind: 'Namespace', name: namespace });
+  const seen = new Map([...taken.seen, [space, isNew ? ABSENT : PRESENT]]);
   const volumes = planVolumes(archive, {
     vm: archive.vm === undefined ? undefined : name,
     claim: name,
@@ -97,14 +115,21 @@ export async function checkVmImport(
     ...{ namespace, storageClassMap, classes, random },
   });
   problems.push(...volumes.problems);
-  const space: KubeObject[] = isNew ? [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }] : [];
+  if (archive.vm === undefined && archive.volumes.length > 1) {
+    problems.push(
+      `The archive has ${archive.volumes.length} claims and no machine: only one claim can be imported alone.`,
+    );
+  }
+  const spaces: KubeObject[] = isNew ? [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }] : [];
   if (archive.vm === undefined) {
-    return { dataVolumes: volumes.volumes, objects: space, problems, notes: volumes.notes };
+    return { dataVolumes: volumes.volumes, objects: spaces, problems, notes: volumes.notes, isTaken, seed, half, seen };
   }
 
   problems.push(...checkClaims(archive.vm, archive));
   const lookUp = createLookUp(cluster, discovery, signal);
-  const others = await planObjects(archive.vm, archive, { discovery, lookUp, name, namespace, random });
+  const others = await planObjects(archive.vm, archive, {
+    ...{ discovery, lookUp, name, namespace, random, isBrought, left },
+  });
   problems.push(...others.problems);
   const { revisions } = others;
   return {
@@ -118,9 +143,13 @@ export async function checkVmImport(
     }),
     runStrategy: options.runStrategy ?? runStrategyOf(archive.vm),
     dataVolumes: volumes.volumes,
-    objects: [...space, ...others.objects],
+    objects: [...spaces, ...others.objects],
     problems,
     notes: [...volumes.notes, ...others.notes],
+    isTaken,
+    seed,
+    half,
+    seen: new Map([...seen, ...others.seen]),
   };
 }
 
@@ -151,27 +180,32 @@ async function findTaken(
   discovery: Discovery,
   { vm }: ArchivedVm,
   { name, namespace, signal }: { name: string; namespace: string; signal: AbortSignal | undefined },
-): Promise<string[]> {
+): Promise<{ problems: string[]; half: KubeObject | undefined; seen: Seen }> {
   const kinds: readonly VmKind[] = vm === undefined ? ['DataVolume'] : ['VirtualMachine', 'VirtualMachineInstance'];
-  const paths = kinds.flatMap((kind): { kind: string; path: string }[] => {
+  const places = kinds.flatMap((kind): { group: string; kind: string; path: string }[] => {
     const served = findVmKind(discovery, kind);
-    return served === undefined ? [] : [{ kind, path: collectionPath(served, namespace) }];
+    return served === undefined ? [] : [{ group: served.group, kind, path: collectionPath(served, namespace) }];
   });
   if (vm === undefined) {
-    paths.push({ kind: 'PersistentVolumeClaim', path: `/api/v1/namespaces/${namespace}/persistentvolumeclaims` });
+    const path = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+    places.push({ group: '', kind: 'PersistentVolumeClaim', path });
   }
+  const seen = new Map<string, string>();
   const found = await Promise.all(
-    paths.map(async ({ kind, path }) => {
+    places.map(async ({ group, kind, path }) => {
       const there = await findObject(cluster, `${path}/${encodeURIComponent(name)}`, signal);
-      return there === undefined ? [] : [kind];
+      const state = there === undefined ? ABSENT : `${there.metadata.uid} ${there.metadata.annotations?.[IMPORTING]}`;
+      seen.set(objectKey({ group, kind, namespace, name }), state);
+      return there === undefined ? [] : [there];
     }),
   );
-  const [first] = found.flat();
-  return first === undefined
-    ? []
-    : [
-        `The ${first} ${namespace}/${name} exists at the target: delete it, or import under another name with \`name\`.`,
-      ];
+  const [first, ...rest] = found.flat();
+  if (first === undefined) return { problems: [], half: undefined, seen };
+  const isHalf = noteOn(first) !== undefined && (vm === undefined || runStrategyOf(first) === 'Halted');
+  const taken = isHalf ? rest.find((one) => one.metadata.ownerReferences?.[0]?.uid !== first.metadata.uid) : first;
+  if (taken === undefined) return { problems: [], half: first, seen };
+  const way = 'delete it, or import under another name with `name`.';
+  return { problems: [`The ${taken.kind} ${namespace}/${name} exists at the target: ${way}`], half: undefined, seen };
 }
 
 /** @returns whether it is to be created; not where that can't be known */
@@ -189,8 +223,4 @@ function checkClaims(vm: KubeObject, { volumes }: ArchivedVm): string[] {
   return findClaims(templateSpecOf(vm))
     .filter(({ claim }) => !volumes.some(({ pvc }) => pvc === claim))
     .map(({ volume, claim }) => `The volume "${volume}" needs the claim ${claim}, which is not in the archive.`);
-}
-
-function randomSuffix(): string {
-  return Array.from({ length: 5 }, () => SUFFIX[randomInt(SUFFIX.length)]).join('');
 }

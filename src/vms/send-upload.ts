@@ -140,6 +140,7 @@ async function* withProgress(
   reporter: Reporter,
   clock: Clock,
 ): AsyncGenerator<Uint8Array> {
+  const begun = clock.now();
   let told = Number.NEGATIVE_INFINITY;
   for await (const piece of body) {
     if (clock.now() - told >= PROGRESS_GAP) {
@@ -149,7 +150,9 @@ async function* withProgress(
         contentType === 'archive'
           ? ''
           : ` of ${Math.ceil(size / 1024 ** 2)} MiB, ${Math.floor((body.read / size) * 100)} %`;
-      reporter.progress(`${pvc}: ${mebibytes}${part === '' ? ' MiB' : part} uploaded`);
+      const seconds = (clock.now() - begun) / 1000;
+      const rate = seconds > 0 ? `, ${Math.round(body.read / 1024 ** 2 / seconds)} MiB/s` : '';
+      reporter.progress(`${pvc}: ${mebibytes}${part === '' ? ' MiB' : part} uploaded${rate}`);
     }
     yield piece;
   }

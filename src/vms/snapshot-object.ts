@@ -19,6 +19,7 @@ export interface VmName {
 
 /** A snapshot that is ready to be exported, until it is closed. */
 export interface VmSnapshot extends VmName {
+  readonly uid: string;
   /** Of the VirtualMachineSnapshotContent, which has the VM as it was. */
   readonly content: string | undefined;
   /** Deletes it and the volume snapshots with it. May be called again. */
@@ -33,6 +34,58 @@ export interface TakeSnapshotOptions {
   readonly signal?: AbortSignal | undefined;
   /** Labels it, for `cleanUpExports` to find it; default: one of its own. */
   readonly run?: string | undefined;
+}
+
+/**
+ * Refuses, before a snapshot is taken, a VM with disks that could not be part of it.
+ *
+ * @returns the names of its volumes that hold disks
+ * @throws TransshipError `CLUSTER` naming each such disk; `NOT_SERVED` where there are no snapshots
+ */
+export async function checkSnapshot(
+  cluster: Cluster,
+  discovery: Discovery,
+  vm: VmName,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const what = `VM ${vm.namespace}/${vm.name}`;
+  needVmKind(discovery, 'VirtualMachineSnapshot', cluster.context);
+  const machines = needVmKind(discovery, 'VirtualMachine', cluster.context);
+  const live = await findIn(cluster, machines, vm, `A snapshot of the ${what}`, signal);
+  if (live === undefined) throw notFound({ kind: 'vm', ...vm });
+  const disks = diskVolumes(live);
+  refuseExcluded(what, excludedBefore(live, disks));
+  return disks;
+}
+
+/**
+ * Takes over a snapshot that a killed run has left, if it still is the one and can be used. What can't is deleted.
+ *
+ * @returns undefined when there is none such
+ * @throws ClusterError
+ */
+export async function adoptSnapshot(
+  cluster: Cluster,
+  discovery: Discovery,
+  left: VmName & { readonly uid: string },
+  { reporter, signal, run = newRunId() }: Pick<TakeSnapshotOptions, 'reporter' | 'signal' | 'run'>,
+): Promise<VmSnapshot | undefined> {
+  const { namespace, name, uid } = left;
+  const kind = needVmKind(discovery, 'VirtualMachineSnapshot', cluster.context);
+  const live = await findIn(cluster, kind, left, 'Going on with an export', signal);
+  const { labels, deletionTimestamp } = live?.metadata ?? {};
+  const isOurs = live?.metadata.uid === uid && labels?.[RUN_LABEL] !== undefined;
+  if (live === undefined || !isOurs || deletionTimestamp !== undefined) return undefined;
+  const path = pathIn(kind, namespace, name);
+  const close = closerOf(cluster, path, left, reporter);
+  if (!isUsable(live)) {
+    await close();
+    return undefined;
+  }
+  const body = { metadata: { labels: { [RUN_LABEL]: run } } };
+  await cluster.json({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body, signal });
+  reporter.info(`The snapshot ${namespace}/${name} was left by an export that was interrupted, and is exported.`);
+  return { namespace, name, uid, content: contentOf(live), close };
 }
 
 /**
@@ -52,24 +105,10 @@ export async function takeSnapshot(
   const { namespace } = vm;
   const what = `VM ${namespace}/${vm.name}`;
   const purpose = `A snapshot of the ${what}`;
-  const machines = needVmKind(discovery, 'VirtualMachine', cluster.context);
-  const live = await findIn(cluster, machines, vm, purpose, signal);
-  if (live === undefined) throw notFound({ kind: 'vm', ...vm });
-  const disks = diskVolumes(live);
-  refuseExcluded(what, excludedBefore(live, disks));
-
+  const disks = await checkSnapshot(cluster, discovery, vm, signal);
   const name = temporaryName('transship-snapshot', vm.name);
   const path = pathIn(kind, namespace, name);
-  let closing: Promise<void> | undefined;
-  const close = () => {
-    closing ??= removeTemporary(
-      cluster,
-      [path],
-      `Delete it by hand, for it keeps space: \`kubectl delete vmsnapshot -n ${namespace} ${name}\`.`,
-      reporter,
-    );
-    return closing;
-  };
+  const close = closerOf(cluster, path, { namespace, name }, reporter);
 
   const object: KubeObject = {
     apiVersion: kind.apiVersion,
@@ -99,12 +138,35 @@ export async function takeSnapshot(
       stringsIn(excludedVolumes).flatMap((volume) => (disks.includes(volume) ? [{ volume, reason: '' }] : [])),
     );
     tellConsistency(what, status, reporter);
-    const content = status.virtualMachineSnapshotContentName;
-    return { namespace, name, content: typeof content === 'string' ? content : undefined, close };
+    return { namespace, name, uid: taken.metadata.uid ?? '', content: contentOf(taken), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function closerOf(
+  cluster: Cluster,
+  path: string,
+  { namespace, name }: VmName,
+  reporter: Reporter,
+): VmSnapshot['close'] {
+  let closing: Promise<void> | undefined;
+  return () => {
+    const otherwise = `Delete it by hand, for it keeps space: \`kubectl delete vmsnapshot -n ${namespace} ${name}\`.`;
+    closing ??= removeTemporary(cluster, [path], otherwise, reporter);
+    return closing;
+  };
+}
+
+function contentOf({ status }: KubeObject): string | undefined {
+  const content = isMap(status) ? status.virtualMachineSnapshotContentName : undefined;
+  return typeof content === 'string' ? content : undefined;
+}
+
+/** The phase says that the snapshot is taken; it can be used when the storage has finished it too. */
+function isUsable({ status }: KubeObject): boolean {
+  return isMap(status) && status.readyToUse === true && (status.phase === undefined || status.phase === 'Succeeded');
 }
 
 async function waitUntilUsable(
@@ -117,10 +179,7 @@ async function waitUntilUsable(
   const poll = async (): Promise<Poll<KubeObject>> => {
     const live = await cluster.json<KubeObject>({ method: 'GET', path, signal });
     const status = isMap(live.status) ? live.status : {};
-    // The phase says that the snapshot is taken; it can be used when the storage has finished it too.
-    if (status.readyToUse === true && (status.phase === undefined || status.phase === 'Succeeded')) {
-      return { done: true, value: live };
-    }
+    if (isUsable(live)) return { done: true, value: live };
     const told = isMap(status.error) && typeof status.error.message === 'string' ? `, ${status.error.message}` : '';
     const state = describeStatus(live) + told;
     const failure = conditionsOf(status).find(({ type, status: is }) => type === 'Failure' && is === 'True');

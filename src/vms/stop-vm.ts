@@ -4,15 +4,22 @@ import type { Discovery } from '../cluster/discovery.ts';
 import { type Poll, waitFor } from '../cluster/wait.ts';
 import { TransshipError } from '../errors.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { isMap } from '../values.ts';
+import { isMap, mapsIn } from '../values.ts';
 import { isActive } from './check-source.ts';
 import { nameSource, notFound } from './export-state.ts';
 import { needVmKind } from './kinds.ts';
 import type { VmName } from './snapshot-object.ts';
 import { allowed, findIn, newRunId, pathIn, RUN_LABEL } from './temporary-objects.ts';
+import { mapIn } from './vm-references.ts';
 
 /** On a VM that is stopped for a while: as JSON, the part of its spec that says when it runs. Also a later run can put it back. */
 export const RUNS_ANNOTATION = 'transship.dev/runs-when-not-exported';
+
+/**
+ * On the same VM: as JSON, what of its instance is gone with it but belongs to the VM, in the places the instance has it.
+ * An export that goes on in a later run describes the VM by it.
+ */
+export const INSTANCE_ANNOTATION = 'transship.dev/instance-when-not-exported';
 
 /** A VM that was stopped. */
 export interface StoppedVm extends VmName {
@@ -67,12 +74,11 @@ export async function stopVm(
   const what = nameSource({ kind: 'vm', ...vm });
   const { live, instance } = await readVm(cluster, discovery, vm, signal);
   const putBack = () => startVm(cluster, discovery, vm, { reporter, clock });
-  if (!runsByItself(live) && !isActive(instance)) {
-    if (notedOn(live) === undefined) return undefined;
-    reporter.warn(`The ${what} was stopped by an export that could not start it again; this one will.`, 'Stopped VM');
-    return { ...vm, putBack };
-  }
-  const annotations = { [RUNS_ANNOTATION]: JSON.stringify(runFieldsOf(live)) };
+  if (!runsByItself(live) && !isActive(instance)) return adoptStopped(cluster, discovery, vm, options);
+  const annotations = {
+    [RUNS_ANNOTATION]: JSON.stringify(runFieldsOf(live)),
+    ...(instance === undefined ? {} : { [INSTANCE_ANNOTATION]: JSON.stringify(essenceOf(instance)) }),
+  };
   await patchVm(cluster, discovery, vm, { metadata: { annotations, labels: { [RUN_LABEL]: run } } }, signal);
   try {
     reporter.info(`Stopping the ${what} for the time of its export.`);
@@ -92,6 +98,25 @@ export async function stopVm(
     });
   }
   return { ...vm, putBack };
+}
+
+/**
+ * Takes over a VM that is off because an export has stopped it that was killed.
+ *
+ * @returns undefined when it runs, or nobody had stopped it for an export
+ */
+export async function adoptStopped(
+  cluster: Cluster,
+  discovery: Discovery,
+  vm: VmName,
+  { reporter, signal, clock = systemClock, run = newRunId() }: Omit<StopVmOptions, 'timeout'>,
+): Promise<StoppedVm | undefined> {
+  const { live, instance } = await readVm(cluster, discovery, vm, signal);
+  if (runsByItself(live) || isActive(instance) || notedOn(live) === undefined) return undefined;
+  await patchVm(cluster, discovery, vm, { metadata: { labels: { [RUN_LABEL]: run } } }, signal);
+  const what = nameSource({ kind: 'vm', ...vm });
+  reporter.warn(`The ${what} was stopped by an export that could not start it again; this one will.`, 'Stopped VM');
+  return { ...vm, putBack: () => startVm(cluster, discovery, vm, { reporter, clock }) };
 }
 
 /**
@@ -123,7 +148,7 @@ export async function startVm(
       const { resourceVersion } = live.metadata;
       await patchVm(cluster, discovery, vm, {
         metadata: {
-          annotations: { [RUNS_ANNOTATION]: null },
+          annotations: { [RUNS_ANNOTATION]: null, [INSTANCE_ANNOTATION]: null },
           labels: { [RUN_LABEL]: null },
           // A start request changes the VM itself.
           ...(needsRequest ? {} : { resourceVersion }),
@@ -137,6 +162,38 @@ export async function startVm(
       await clock.sleep(GAP);
     }
   }
+}
+
+/** The instance that a VM had when an export stopped it; undefined where nothing is noted of it. */
+export function notedInstance({ metadata }: KubeObject): KubeObject | undefined {
+  const text = metadata.annotations?.[INSTANCE_ANNOTATION];
+  if (text === undefined || metadata.annotations?.[RUNS_ANNOTATION] === undefined) return undefined;
+  try {
+    const { spec, status } = mapIn(JSON.parse(text));
+    const { name, namespace = '' } = metadata;
+    return {
+      apiVersion: 'kubevirt.io/v1',
+      kind: 'VirtualMachineInstance',
+      metadata: { name, namespace },
+      spec: mapIn(spec),
+      status: mapIn(status),
+    };
+  } catch {
+    // Somebody has changed it.
+    return undefined;
+  }
+}
+
+/** What {@link withIdentity} reads of an instance. */
+function essenceOf({ spec, status }: KubeObject): unknown {
+  const { uuid, serial } = mapIn(spec, 'domain', 'firmware');
+  const { interfaces } = mapIn(spec, 'domain', 'devices');
+  const { networks } = mapIn(spec);
+  const reported = mapsIn(mapIn(status).interfaces).map(({ name, mac }) => ({ name, mac }));
+  return {
+    spec: { domain: { firmware: { uuid, serial }, devices: { interfaces } }, networks },
+    status: { interfaces: reported },
+  };
 }
 
 async function readVm(

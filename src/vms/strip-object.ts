@@ -1,7 +1,7 @@
 import type { KubeObject } from '../cluster/cluster.ts';
 import { cloneJson } from '../json.ts';
 import { isMap, mapsIn, stringsIn } from '../values.ts';
-import { RUNS_ANNOTATION } from './stop-vm.ts';
+import { INSTANCE_ANNOTATION, RUNS_ANNOTATION } from './stop-vm.ts';
 import { RUN_LABEL } from './temporary-objects.ts';
 import { mapIn } from './vm-references.ts';
 
@@ -28,6 +28,7 @@ const ANNOTATIONS = [
   'kubemacpool.io/transaction-timestamp',
   'restore.kubevirt.io/',
   RUNS_ANNOTATION,
+  INSTANCE_ANNOTATION,
 ];
 const LABELS = ['kubevirt.io/created-by', RUN_LABEL];
 

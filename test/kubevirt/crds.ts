@@ -111,6 +111,15 @@ function kindsOf(exportApi: ExportApi): Readonly<Record<string, readonly Kind[]>
         schema: object({ spec: DATA_VOLUME_SPEC, status: ANY }, ['spec']),
         status: true,
       },
+      {
+        kind: 'CDIConfig',
+        plural: 'cdiconfigs',
+        clusterScoped: true,
+        versions: [{ name: 'v1beta1', storage: true }],
+        schema: object({ spec: ANY, status: ANY }, ['spec']),
+        // The real one has none either.
+        status: false,
+      },
     ],
     'k8s.cni.cncf.io': [
       {

@@ -187,12 +187,20 @@ export async function startKubevirt(cluster: TestCluster, options: KubevirtOptio
     );
     loop.again();
 
+    const tellUploadProxy = () =>
+      kube.patch(`${PATHS.cdiConfigs}/config`, {
+        status: { uploadProxyURL: uploadProxy.url, uploadProxyCA: state.proxyAuthority.cert },
+      });
+    const config = { apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'CDIConfig', metadata: { name: 'config' }, spec: {} };
+    await kube.create(PATHS.cdiConfigs, config);
+    await tellUploadProxy();
+
     const deletePod = (namespace: string, name: string) => kube.delete(pathIn(PATHS.pods, namespace, name));
     const newAuthority = async (whose: 'exporters' | 'proxies') => {
       const authority = await certificates.newAuthority(whose);
       if (whose === 'proxies') {
         state.proxyAuthority = authority;
-        await Promise.all([exportProxy.rotate(authority), uploadProxy.rotate(authority)]);
+        await Promise.all([exportProxy.rotate(authority), uploadProxy.rotate(authority), tellUploadProxy()]);
       } else {
         state.exporterAuthority = authority;
         const names = [...context.exporters.keys()].map((key) => key.split('/'));

@@ -10,6 +10,7 @@ export const PATHS = {
   snapshots: '/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshots',
   contents: '/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshotcontents',
   dataVolumes: '/apis/cdi.kubevirt.io/v1beta1/datavolumes',
+  cdiConfigs: '/apis/cdi.kubevirt.io/v1beta1/cdiconfigs',
   claims: '/api/v1/persistentvolumeclaims',
   pods: '/api/v1/pods',
   services: '/api/v1/services',

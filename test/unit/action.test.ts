@@ -211,6 +211,16 @@ describe('a run', () => {
     expect(of('writeSummary')[0]?.[0]).toContain('- **shop/web:** Its webhook names another namespace.\n');
   });
 
+  it('saves what it labels things with before it makes any in a cluster, and takes it back once all are gone', async () => {
+    const { of, contexts } = await run({ INPUT_MODE: 'export', INPUT_INCLUDE: 'vms' });
+    const label = contexts[0]?.run;
+    expect(label).toMatch(/^[0-9a-f]{16}$/);
+    expect(of('saveState').filter(([name]) => name === 'run')).toEqual([
+      ['run', label],
+      ['run', ''],
+    ]);
+  });
+
   it('saves where its folder is before using it, and removes it at the end', async () => {
     const runMode: ActionHost['runMode'] = async (_, { temporaryDirectory }) => {
       expect(existsSync(temporaryDirectory)).toBe(true);

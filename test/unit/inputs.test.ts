@@ -19,8 +19,11 @@ describe('what a mode gets when only the mode is given', () => {
       include: ['releases'],
       'cluster-resources': 'needed',
       strict: false,
+      'running-vms': 'error',
+      'vm-links': 'auto',
+      'vm-export-ttl': 86_400_000,
+      timeout: 300_000,
       history: 'all',
-      compression: 'zstd',
       layout: 'archive',
       'allow-plaintext': false,
       concurrency: 8,
@@ -46,6 +49,7 @@ describe('what a mode gets when only the mode is given', () => {
       'dry-run': false,
       'no-hooks': false,
       wait: false,
+      'vm-identity': 'new',
       timeout: 300_000,
       concurrency: 4,
       summary: true,
@@ -100,6 +104,56 @@ it('takes texts with commas, line breaks between them, and an empty one to put i
   expect(parseInputs(raw, 'cli')).toMatchObject({ 'replace-text': { 'a,b': 'c,d', 'stage.': '', x: '1=2' } });
 });
 
+describe('inputs about virtual machines', () => {
+  const raw = { mode: 'export', include: 'vms', path: './snapshots' };
+
+  it('are names, globs, and those of one namespace', () => {
+    const given = { ...raw, vms: 'db,web-*', 'vm-snapshots': 'shop/nightly', pvcs: 'dump', 'vm-export-ttl': '2d' };
+    expect(parseInputs(given, 'cli')).toMatchObject({
+      vms: ['db', 'web-*'],
+      'vm-snapshots': ['shop/nightly'],
+      pvcs: ['dump'],
+      'vm-export-ttl': 172_800_000,
+    });
+  });
+
+  it.each([
+    ['export', 'vms', 'db'],
+    ['promote', 'running-vms', 'stop'],
+    ['export', 'vm-export-ttl', '3h'],
+  ])('are refused by %s where include has no virtual machines: %s', (mode, input, value) => {
+    expect(refusal({ mode, 'target-context': 'prod', [input]: value })).toContain(
+      `${input}: "${value}" is about virtual machines, and include does not have them. Add vms to include, or remove it.`,
+    );
+  });
+
+  it('need no include on import, where the snapshot says what there is', () => {
+    expect(parseInputs({ mode: 'import', name: 'db-copy', 'vm-identity': 'keep' }, 'cli')).toMatchObject({
+      name: 'db-copy',
+      'vm-identity': 'keep',
+    });
+    expect(refusal({ mode: 'import', include: 'releases', name: 'db-copy' })).toContain('name: "db-copy" is about');
+  });
+
+  it('give one name to one machine only', () => {
+    expect(refusal({ mode: 'import', vms: 'a,b', name: 'c' })).toBe(
+      'name: "c" is one name, and vms names 2 virtual machines. Import one at a time, or leave it out.',
+    );
+  });
+
+  it.each([
+    ['vms', 'Db', '"Db" is no pattern. Give a name, a glob with * and ?, or namespace/name.'],
+    ['running-vms', 'pause', '"pause" is not allowed. Give error, snapshot or stop.'],
+    ['vm-links', 'proxy', '"proxy" is not allowed. Give auto, internal, external or port-forward.'],
+  ])('are refused where they mean nothing: %s', (input, value, problem) => {
+    expect(refusal({ ...raw, [input]: value })).toBe(`${input}: ${problem}`);
+  });
+
+  it('let a tree have archives of another compression', () => {
+    expect(parseInputs({ ...raw, layout: 'tree', compression: 'zstd' }, 'cli')).toMatchObject({ compression: 'zstd' });
+  });
+});
+
 it('takes days and hours to live', () => {
   const ttl = (text: string) => parseInputs({ mode: 'import', environment: 'pr-42', ttl: text }, 'cli');
   expect(ttl('7d')).toMatchObject({ ttl: 604_800_000 });
@@ -110,7 +164,10 @@ it('turns every text into its value', () => {
   const raw = {
     mode: 'import',
     namespace: 'shop, billing\nteam-*',
-    include: 'releases,resources',
+    include: 'releases,resources,vms',
+    vms: 'db, web-*',
+    'vm-identity': 'keep',
+    'run-strategy': 'Halted',
     exclude: 'shop/old-*,Job,shop/secrets/tmp-*',
     'restore-status': 'widgets.example.com',
     history: '3',
@@ -148,7 +205,10 @@ it('turns every text into its value', () => {
   expect(parseInputs(raw, 'cli')).toEqual({
     mode: 'import',
     namespace: ['shop', 'billing', 'team-*'],
-    include: ['releases', 'resources'],
+    include: ['releases', 'resources', 'vms'],
+    vms: ['db', 'web-*'],
+    'vm-identity': 'keep',
+    'run-strategy': 'Halted',
     exclude: ['shop/old-*', 'Job', 'shop/secrets/tmp-*'],
     'restore-status': ['widgets.example.com'],
     history: 3,
@@ -276,11 +336,6 @@ describe('what is refused, and in which words', () => {
       'an unknown compression',
       { mode: 'export', compression: 'bzip2' },
       'compression: "bzip2" is not allowed. Give zstd, xz, gzip or none.',
-    ],
-    [
-      'kinds that cannot travel yet',
-      { mode: 'export', include: 'releases,vms' },
-      'include: "vms" is not allowed. Give releases or resources.',
     ],
     [
       'every wrong item of a list',

@@ -18,9 +18,40 @@ async function clean(folder: string | undefined, temporaryParent = parent) {
     temporaryParent,
     info: (message) => said.push(message),
     warn: async (message) => void said.push(`warning: ${message}`),
+    cleanUpClusters: async () => [],
   });
   return said;
 }
+
+/** After a main part that was killed while it had things in a cluster. */
+async function cleanClusters(run: string, cleanUpClusters: (run: string) => Promise<readonly string[]>) {
+  const said: string[] = [];
+  await cleanUp({
+    env: { STATE_run: run },
+    temporaryParent: parent,
+    info: (message) => said.push(message),
+    warn: async (message) => void said.push(`warning: ${message}`),
+    cleanUpClusters,
+  });
+  return said.slice(1);
+}
+
+it('takes away what a main part that was killed has left in the cluster, and says what', async () => {
+  const said = await cleanClusters('abc', async (run) => [`/apis/export.kubevirt.io/v1/${run}`]);
+  expect(said).toEqual([
+    'Cleaned up in the cluster what an interrupted run had left:\n/apis/export.kubevirt.io/v1/abc',
+  ]);
+});
+
+it('asks no cluster after a main part that came to its end', async () => {
+  expect(await cleanClusters('', () => Promise.reject(new Error('asked')))).toEqual([]);
+});
+
+it('warns of what it can not take away, and does not fail', async () => {
+  expect(await cleanClusters('abc', () => Promise.reject(new Error('No answer.')))).toEqual([
+    'warning: Not everything could be cleaned up in the cluster: No answer.',
+  ]);
+});
 
 it('removes the folder of a main part that was killed, with the kubeconfig in it', async () => {
   const folder = await makeTemporaryDirectory(parent);

@@ -35,10 +35,22 @@ export async function reconcileImports(context: Context): Promise<void> {
   for (const [uid, job] of context.imports) {
     if (!known.has(uid)) job.abort();
   }
-  if (context.isHeld('imports')) return;
+  const isHeld = context.isHeld('imports');
   for (const claim of claims) {
-    const isTarget = annotation(claim, ANNOTATIONS.importEndpoint) !== undefined;
-    if (isTarget && claim.metadata.deletionTimestamp === undefined) await reconcile(context, claim);
+    if (annotation(claim, ANNOTATIONS.importEndpoint) === undefined) continue;
+    if (claim.metadata.deletionTimestamp !== undefined) await stop(context, claim);
+    else if (!isHeld) await reconcile(context, claim);
+  }
+}
+
+/** Its pod goes first: a claim that is in use stays. */
+async function stop(context: Context, claim: KubeObject): Promise<void> {
+  const namespace = namespaceOf(claim);
+  const name = nameFor('importer', claim.metadata.name);
+  context.imports.get(claim.metadata.uid ?? '')?.abort();
+  const pod = context.stores().find(PATHS.pods, namespace, name);
+  if (pod !== undefined && pod.metadata.deletionTimestamp === undefined) {
+    await context.kube.delete(pathIn(PATHS.pods, namespace, name));
   }
 }
 
@@ -65,15 +77,17 @@ async function reconcile(context: Context, claim: KubeObject): Promise<void> {
   const job = new AbortController();
   context.imports.set(uid, job);
   void run(context, claim, job.signal).then(
-    () => {
-      context.imports.delete(uid);
+    (isDone) => {
+      // Done is done, also where that is not seen yet.
+      if (!isDone) context.imports.delete(uid);
       context.again();
     },
     (error) => context.report(error),
   );
 }
 
-async function run(context: Context, claim: KubeObject, signal: AbortSignal): Promise<void> {
+/** @returns whether there is nothing more to do */
+async function run(context: Context, claim: KubeObject, signal: AbortSignal): Promise<boolean> {
   const namespace = namespaceOf(claim);
   const { name } = claim.metadata;
   try {
@@ -85,8 +99,9 @@ async function run(context: Context, claim: KubeObject, signal: AbortSignal): Pr
       [ANNOTATIONS.podReady]: 'false',
       [MESSAGE]: undefined,
     });
+    return true;
   } catch (error) {
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     const message = error instanceof Error ? error.message : String(error);
     const isFatal = error instanceof FatalImportError;
     const current = context.stores().find(PATHS.claims, namespace, name) ?? claim;
@@ -98,6 +113,7 @@ async function run(context: Context, claim: KubeObject, signal: AbortSignal): Pr
     });
     // Held back until then: the controllers start it anew when it is no longer known.
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+    return false;
   }
 }
 

@@ -28,7 +28,9 @@ export async function reconcileUploads(context: Context): Promise<void> {
   if (context.isHeld('uploads')) return;
   for (const claim of context.stores().all(PATHS.claims)) {
     const isTarget = annotation(claim, ANNOTATIONS.uploadTarget) !== undefined;
-    if (isTarget && claim.metadata.deletionTimestamp === undefined) await reconcile(context, claim);
+    if (!isTarget) continue;
+    if (claim.metadata.deletionTimestamp === undefined) await reconcile(context, claim);
+    else await deleteUploadPod(context, claim);
   }
 }
 
@@ -49,6 +51,13 @@ export async function findUpload(context: Context, namespace: string, name: stri
 /** The name of the pod that takes the upload to a claim. */
 export function uploadPodName(claim: string): string {
   return nameFor('cdi-upload', claim);
+}
+
+/** A claim stays as long as a pod uses it. */
+async function deleteUploadPod(context: Context, claim: KubeObject): Promise<void> {
+  const [namespace, name] = [namespaceOf(claim), uploadPodName(claim.metadata.name)];
+  if (context.stores().find(PATHS.pods, namespace, name) === undefined) return;
+  await context.kube.delete(pathIn(PATHS.pods, namespace, name));
 }
 
 async function reconcile(context: Context, claim: KubeObject): Promise<void> {

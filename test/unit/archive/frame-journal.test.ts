@@ -10,8 +10,8 @@ import {
 } from '../../../src/archive/frame-journal.ts';
 
 const head: JournalHead = { source: 'snapshot 7f0c', compression: 'xz', frameBytes: 1000, mtime: 1_767_323_045_000 };
-const vm = { path: 'resources/vm.yaml', size: 9, sha1: 'a'.repeat(40) };
-const root = { path: 'volumes/root/disk.img', size: 5000 };
+const vm = { path: 'resources/vm.yaml', size: 9, header: 1, sha1: 'a'.repeat(40) };
+const root = { path: 'volumes/root/disk.img', size: 5000, header: 2, holes: [[0, 4000]] as const };
 const frames: JournalFrame[] = [
   { length: 120, raw: 1000, crc: 1, blocks: [[118, 1000]], files: [vm], open: root },
   { length: 68, raw: 1000, crc: 2, blocks: [[66, 1000]], zeros: true, open: root },

@@ -6,6 +6,7 @@ import { type Entry, entryOf } from '../../../src/archive/entry.ts';
 import { frameCompressions } from '../../../src/archive/frame-codec.ts';
 import { type FramedPart, writeFramedArchive } from '../../../src/archive/frame-writer.ts';
 import type { FramedEntry } from '../../../src/archive/frames.ts';
+import type { PartCompression } from '../../../src/archive/part.ts';
 import { packTar } from '../../../src/archive/tar.ts';
 import { collectPieces, diskBody, FRAME_BYTES, MTIME, machine } from './framed.ts';
 import { collect, errorOf, expectSameBytes, run, streamOf, temporaryFolder } from './helpers.ts';
@@ -14,7 +15,7 @@ const options = { frameBytes: FRAME_BYTES, mtime: MTIME };
 
 async function write(
   entries: AsyncIterable<FramedEntry>,
-  compression: 'zstd' | 'xz',
+  compression: PartCompression,
   more = {},
 ): Promise<FramedPart[]> {
   const parts: FramedPart[] = [];
@@ -49,9 +50,9 @@ describe.each(frameCompressions)('an archive in frames (%s)', (compression) => {
 
   it('is read by the programs that everyone has', async () => {
     const archive = bytesOf(await write(machine()(), compression));
-    expectSameBytes(await run(compression, ['-dc'], archive), await expectedTar());
+    if (compression !== 'none') expectSameBytes(await run(compression, ['-dc'], archive), await expectedTar());
     const folder = temporaryFolder();
-    await run('tar', ['-x', `--${compression}`, '-C', folder], archive);
+    await run('tar', ['-x', ...(compression === 'none' ? [] : [`--${compression}`]), '-C', folder], archive);
     await run('sh', ['-c', `cd '${folder}' && sha1sum --quiet --strict -c manifest`]);
   });
 
@@ -69,11 +70,11 @@ describe.each(frameCompressions)('an archive in frames (%s)', (compression) => {
         yield { zeros: size };
       },
     };
-    const parts = await write(only(hole), compression);
+    const parts = await write(only(hole), compression, { heldBytes: size });
     const frames = parts.flatMap(({ frame }) => frame ?? []).filter(({ zeros }) => zeros);
     expect(frames.length).toBe(3999);
     expect(new Set(frames.map(({ crc }) => crc)).size).toBe(1);
-    expect(bytesOf(parts).byteLength).toBeLessThan(size / 150);
+    if (compression !== 'none') expect(bytesOf(parts).byteLength).toBeLessThan(size / 150);
   });
 
   it('refuses a body that is shorter or longer than it should be', async () => {

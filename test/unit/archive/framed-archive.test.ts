@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { frameCompressions } from '../../../src/archive/frame-codec.ts';
 import { writeFramedArchive } from '../../../src/archive/frame-writer.ts';
 import { openFramedArchive } from '../../../src/archive/framed-archive.ts';
+import type { PartCompression } from '../../../src/archive/part.ts';
 import { accessTo, collectPieces, disk, FRAME_BYTES, LONG_NAME, MTIME, machine } from './framed.ts';
 import { errorOf, expectSameBytes, noise, run } from './helpers.ts';
 
-async function archiveOf(compression: 'zstd' | 'xz'): Promise<Buffer> {
+async function archiveOf(compression: PartCompression): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   const options = { compression, frameBytes: FRAME_BYTES, mtime: MTIME };
   for await (const { bytes } of writeFramedArchive(machine()(), options)) parts.push(bytes);
@@ -21,7 +21,7 @@ async function filesOf(archive: Buffer) {
   return { files, source };
 }
 
-describe.each(frameCompressions)('reading an archive from anywhere (%s)', (compression) => {
+describe.each(['zstd', 'xz', 'none'] as const)('reading an archive from anywhere (%s)', (compression) => {
   it('finds every file', async () => {
     const { files } = await filesOf(await archiveOf(compression));
     expect([...files].map(([path, { size }]) => [path, size])).toEqual([
@@ -51,6 +51,21 @@ describe.each(frameCompressions)('reading an archive from anywhere (%s)', (compr
     expect(source.count() - before).toBeLessThan(2 * FRAME_BYTES);
   });
 
+  it('leaves an archive that was cut to those who read from the start, or refuses it', async () => {
+    const archive = await archiveOf(compression);
+    for (const cut of [1, 9, 12, 100, archive.byteLength - 600, archive.byteLength]) {
+      const list = async () => {
+        const files = await openFramedArchive(accessTo(archive.subarray(0, archive.byteLength - cut)));
+        for await (const _ of files ?? []);
+        return files === undefined ? 'none' : 'files';
+      };
+      const outcome = await list().catch((error: { code: string }) => error.code);
+      expect(['none', 'ARCHIVE_DAMAGED'], `without ${cut} bytes`).toContain(outcome);
+    }
+  });
+});
+
+describe.each(['zstd', 'xz'] as const)('reading frames (%s)', (compression) => {
   it('tells a hole as one', async () => {
     const pieces: unknown[] = [];
     for await (const { path, read } of (await openFramedArchive(accessTo(await archiveOf(compression)))) ?? []) {
@@ -68,18 +83,6 @@ describe.each(frameCompressions)('reading an archive from anywhere (%s)', (compr
       'ARCHIVE_DAMAGED',
     );
   });
-
-  it('leaves an archive that was cut to those who read from the start, or refuses it', async () => {
-    const archive = await archiveOf(compression);
-    for (const cut of [1, 9, 12, 100, archive.byteLength - 20, archive.byteLength]) {
-      const opened = openFramedArchive(accessTo(archive.subarray(0, archive.byteLength - cut)));
-      const outcome = await opened.then(
-        (files) => (files === undefined ? 'none' : 'files'),
-        (error: { code: string }) => error.code,
-      );
-      expect(['none', 'ARCHIVE_DAMAGED'], `without ${cut} bytes`).toContain(outcome);
-    }
-  });
 });
 
 describe('archives of other programs', () => {
@@ -91,7 +94,6 @@ describe('archives of other programs', () => {
 
   it('are left to those who read from the start when they have no index', async () => {
     const tar = await run('xz', ['-dc'], await archiveOf('xz'));
-    expect(await openFramedArchive(accessTo(tar))).toBeUndefined();
     expect(await openFramedArchive(accessTo(await run('zstd', ['-c'], tar)))).toBeUndefined();
     expect(await openFramedArchive(accessTo(await run('gzip', ['-c'], tar)))).toBeUndefined();
   });

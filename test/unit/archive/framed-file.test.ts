@@ -39,9 +39,9 @@ describe.each(frameCompressions)('an archive file that was interrupted (%s)', (c
         await writeFramedFile(location, machine(), { ...options, compression });
         expectSameBytes(await readFile(location), expected);
       }),
-      { numRuns: 12 },
+      { numRuns: 6 },
     );
-  });
+  }, 60_000);
 
   it('becomes the same wherever its file and journal were cut', async () => {
     const expected = await uninterrupted({ compression });
@@ -63,9 +63,9 @@ describe.each(frameCompressions)('an archive file that was interrupted (%s)', (c
           expectSameBytes(await readFile(location), expected);
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 6 },
     );
-  });
+  }, 60_000);
 });
 
 describe('going on with an archive file', () => {

@@ -1,0 +1,398 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { STORAGE_CLASS } from '../cluster/control-plane.ts';
+import { startS3, type TestS3 } from '../cluster/s3.ts';
+import { type Disk, digestOf, gptDisk, incompressibleDisk, MIB, mixedDisk, sparseDisk } from '../kubevirt/disks.ts';
+import { administratorOf } from '../kubevirt/install.ts';
+import { type Kube, openKube } from '../kubevirt/kube.ts';
+import { type Kubevirt, startKubevirt } from '../kubevirt/kubevirt.ts';
+import { claimObject, type MachineFacts, machineObject } from '../kubevirt/machine-objects.ts';
+import { field, maps, PATHS, pathIn, text } from '../kubevirt/objects.ts';
+import { at } from './api.ts';
+import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
+import { runTransship, type TransshipRun, transship } from './run-transship.ts';
+
+const TEMPORARY = [
+  '/apis/export.kubevirt.io/v1/virtualmachineexports',
+  '/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshots',
+  PATHS.secrets,
+];
+
+/** Storage classes that only STAGE has. */
+const CLASSES = ['gold', 'silver'];
+
+/** One side: a real API server with stand-ins for KubeVirt and CDI. */
+interface Side {
+  readonly cluster: RunningCluster;
+  readonly kube: Kube;
+  readonly kubevirt: Kubevirt;
+}
+
+let bed: Bed;
+let s3: TestS3;
+let stage: Side;
+let prod: Side;
+let count = 0;
+let shop: string;
+let folder: string;
+
+async function startSide(name: string): Promise<Side> {
+  const cluster = await bed.start(name);
+  return { cluster, kube: openKube(cluster.server, administratorOf(cluster)), kubevirt: await startKubevirt(cluster) };
+}
+
+beforeAll(async () => {
+  bed = await prepareBed();
+  [stage, prod, s3] = await Promise.all([startSide('stage'), startSide('prod'), startS3()]);
+  for (const name of CLASSES) {
+    await stage.kube.create('/apis/storage.k8s.io/v1/storageclasses', {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'StorageClass',
+      metadata: { name },
+      provisioner: STORAGE_CLASS.provisioner,
+    });
+  }
+});
+
+afterAll(async () => {
+  for (const side of [stage, prod]) {
+    await side?.kubevirt.stop();
+    side?.kube.close();
+  }
+  await Promise.all([bed?.close(), s3?.stop()]);
+});
+
+beforeEach(async () => {
+  count += 1;
+  [shop, folder] = [`shop-${count}`, join(bed.scratch, `snapshots-${count}`)];
+  await makeNamespace(stage, shop);
+});
+
+afterEach(() => {
+  stage.kubevirt.exportProxy.faults.clear();
+  prod.kubevirt.uploadProxy.faults.clear();
+});
+
+const user = ({ cluster }: Side) => ({ env: { ...bed.environment(cluster, 'none'), ...s3.env } });
+const exporting = (...more: string[]) => ['export', '-n', shop, '--include', 'vms', ...more];
+const save = (...more: string[]) => runTransship(exporting(...more), user(stage));
+const bring = (...more: string[]) => runTransship(['import', ...more], user(prod));
+
+async function makeNamespace({ kube }: Side, name: string): Promise<void> {
+  await kube.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+}
+
+/** A machine with a disk from a template and one on a claim of its own. */
+async function createMachine(name: string, disks: { root: Disk; data?: Disk }, facts: Partial<MachineFacts> = {}) {
+  const { kube, kubevirt } = stage;
+  const [root, data] = [`${name}-root`, `${name}-data`];
+  kubevirt.volumes.set(shop, root, { disk: disks.root });
+  if (disks.data !== undefined) {
+    kubevirt.volumes.set(shop, data, { disk: disks.data });
+    const annotations = { 'cdi.kubevirt.io/storage.contentType': 'kubevirt' };
+    await kube.create(pathIn(PATHS.claims, shop), claimObject(shop, data, disks.data.size, { annotations }));
+  }
+  const machine = machineObject({
+    namespace: shop,
+    name,
+    disks: [
+      { name: 'root', template: { name: root, source: { blank: {} }, size: disks.root.size } },
+      ...(disks.data === undefined ? [] : [{ name: 'data', claim: data }]),
+    ],
+    ...facts,
+  });
+  await kube.create(pathIn(PATHS.machines, shop), machine);
+  await vi.waitFor(
+    async () => {
+      const claim = await kube.get(pathIn(PATHS.claims, shop, root));
+      if (text(claim, 'status', 'phase') !== 'Bound')
+        throw new Error(`${root} is not bound: ${kubevirt.problems.join()}`);
+    },
+    { timeout: 20_000, interval: 50 },
+  );
+}
+
+/** What a machine's disks were filled with at the target, by the name of its volume. */
+async function arrived(namespace: string, name: string): Promise<Record<string, string>> {
+  const machine = await prod.kube.get(pathIn(PATHS.machines, namespace, name));
+  const volumes = maps(machine, 'spec', 'template', 'spec', 'volumes').map((volume) => {
+    const claim = text(volume, 'dataVolume', 'name') ?? text(volume, 'persistentVolumeClaim', 'claimName') ?? '';
+    const disk = prod.kubevirt.received(namespace, claim);
+    return [String(volume.name), disk === undefined ? 'nothing' : digestOf(disk)] as const;
+  });
+  return Object.fromEntries(volumes);
+}
+
+/** What an export has left in the namespace besides what was there. */
+async function leftOver(): Promise<string[]> {
+  const lists = await Promise.all(TEMPORARY.map((path) => stage.kube.list(path)));
+  return lists
+    .flat()
+    .filter(({ metadata }) => metadata.namespace === shop)
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+}
+
+const vmsOf = ({ output }: TransshipRun) => at(output, 'vms');
+
+describe('an export of a machine that is off', () => {
+  it('into a file is KubeVirt’s archive of it, as tar and sha1sum read it, and leaves nothing behind', async () => {
+    const disks = { root: gptDisk(5 * MIB), data: sparseDisk(9 * MIB + 1536) };
+    await createMachine('db', disks);
+    const file = join(bed.scratch, `db-${count}.tar.xz`);
+    const run = await save('--vms', 'db', '--path', file);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(vmsOf(run)).toMatchObject([{ kind: 'vm', name: 'db', namespace: shop, outcome: 'exported' }]);
+
+    const out = join(bed.scratch, `out-${count}`);
+    await mkdir(out);
+    execFileSync('tar', ['-xJf', file, '-C', out]);
+    execFileSync('sha1sum', ['-c', '--quiet', 'manifest'], { cwd: out });
+    const files = (await readdir(out, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(out.length + 1))
+      .sort();
+    expect(files).toEqual([
+      'manifest',
+      'resources/datavolume-db-root.yaml',
+      'resources/pvc-db-data.yaml',
+      'resources/pvc-db-root.yaml',
+      'resources/vm.yaml',
+      'volumes/db-data/disk.img',
+      'volumes/db-root/disk.img',
+    ]);
+    const data = await readFile(join(out, 'volumes/db-data/disk.img'));
+    expect(digestOf({ size: data.byteLength, read: (start, end) => data.subarray(start, end) })).toBe(
+      digestOf(disks.data),
+    );
+    expect(await leftOver()).toEqual([]);
+  });
+
+  it('comes in elsewhere under another name, disk for disk, after a plan that changes nothing', async () => {
+    const disks = { root: mixedDisk(6 * MIB + 512), data: incompressibleDisk(3 * MIB) };
+    await createMachine('web', disks, { runStrategy: 'Manual' });
+    await save('--path', folder);
+    const target = ['--path', folder, '--namespace-map', `${shop}:copy-${count}`, '--name', 'web-copy'];
+
+    const planned = await runTransship(['plan', ...target], user(prod));
+    expect(planned.exitCode, planned.stderr).toBe(0);
+    expect(at(planned.output, 'plan', 'objects')).toMatchObject([
+      { change: 'create', kind: 'Namespace', name: `copy-${count}` },
+      { change: 'create', kind: 'VirtualMachine', namespace: `copy-${count}`, name: 'web-copy' },
+    ]);
+    expect(planned.stderr).toContain('web-root: 6.0 MiB on standard; web-data: 3.0 MiB on standard');
+    expect(await prod.kube.get(`/api/v1/namespaces/copy-${count}`)).toBeUndefined();
+
+    const run = await bring(...target, '--plan-id', String(planned.output['plan-id']));
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(vmsOf(run)).toMatchObject([{ name: 'web-copy', namespace: `copy-${count}`, outcome: 'created' }]);
+    expect(await arrived(`copy-${count}`, 'web-copy')).toEqual({
+      root: digestOf(disks.root),
+      data: digestOf(disks.data),
+    });
+    const machine = await prod.kube.get(pathIn(PATHS.machines, `copy-${count}`, 'web-copy'));
+    expect(field(machine, 'spec', 'runStrategy')).toBe('Manual');
+
+    const again = await bring(...target);
+    expect(again.exitCode).toBe(1);
+    expect(again.stderr).toContain('web-copy');
+    expect(again.stderr).toContain('name');
+  });
+
+  it('is verified with its disks, and damage in one is found', async () => {
+    await createMachine('db', { root: incompressibleDisk(2 * MIB) });
+    const saved = await save('--path', folder, '--compression', 'none');
+    expect(saved.exitCode, saved.stderr).toBe(0);
+    const whole = await runTransship(['verify', '--path', folder], user(stage));
+    expect(whole.exitCode, whole.stderr).toBe(0);
+    expect(vmsOf(whole)).toMatchObject([{ name: 'db', namespace: shop }]);
+
+    const [name = ''] = await readdir(join(folder, `transship-${String(saved.output.snapshot)}.vms`));
+    const file = join(folder, `transship-${String(saved.output.snapshot)}.vms`, name);
+    execFileSync('dd', [
+      'if=/dev/zero',
+      `of=${file}`,
+      'bs=1',
+      'seek=1500000',
+      'count=64',
+      'conv=notrunc',
+      'status=none',
+    ]);
+    const damaged = await runTransship(['verify', '--path', folder], user(stage));
+    expect(damaged.exitCode).toBe(1);
+    expect(damaged.stderr).toContain('volumes/db-root/disk.img');
+
+    const run = await bring('--path', folder, '--namespace-map', `${shop}:damaged-${count}`);
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('disk.img');
+    expect(await prod.kube.get(pathIn(PATHS.machines, `damaged-${count}`, 'db'))).toBeUndefined();
+  });
+});
+
+describe('a machine that runs', () => {
+  it('is not exported as it is, which is said with the ways out, and nothing is made', async () => {
+    await createMachine('db', { root: mixedDisk(MIB) }, { runStrategy: 'Always' });
+    const run = await save('--path', folder);
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain(`${shop}/db`);
+    expect(run.stderr).toContain('running-vms');
+    expect(await leftOver()).toEqual([]);
+    expect(existsSync(folder) ? await readdir(folder) : []).toEqual([]);
+  });
+
+  it.each(['snapshot', 'stop'])('is exported by %s, runs afterwards, and nothing is left', async (how) => {
+    const root = mixedDisk(2 * MIB);
+    await createMachine('db', { root }, { runStrategy: 'Always' });
+    const run = await save('--path', folder, '--running-vms', how);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(await leftOver()).toEqual([]);
+    const machine = await stage.kube.get(pathIn(PATHS.machines, shop, 'db'));
+    expect(field(machine, 'spec', 'runStrategy')).toBe('Always');
+    expect(machine?.metadata.annotations ?? {}).toEqual({});
+    const imported = await bring('--path', folder, '--run-strategy', 'Halted');
+    expect(imported.exitCode, imported.stderr).toBe(0);
+    expect(await arrived(shop, 'db')).toEqual({ root: digestOf(root) });
+  });
+});
+
+describe('an export that is interrupted', () => {
+  it.each(['s3', 'local'])('on %s goes on where it was killed', async (backend) => {
+    const path = backend === 's3' ? `s3://${s3.bucket}/kill-${count}` : folder;
+    const root = incompressibleDisk(96 * MIB, `kill-${count}`);
+    await createMachine('db', { root });
+    await stage.kube.create(pathIn('/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshots', shop), {
+      apiVersion: 'snapshot.kubevirt.io/v1beta1',
+      kind: 'VirtualMachineSnapshot',
+      metadata: { name: 'nightly', namespace: shop },
+      spec: { source: { apiGroup: 'kubevirt.io', kind: 'VirtualMachine', name: 'db' } },
+    });
+    const snapshotPath = pathIn('/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshots', shop, 'nightly');
+    await vi.waitFor(async () => expect(field(await stage.kube.get(snapshotPath), 'status', 'readyToUse')).toBe(true), {
+      timeout: 20_000,
+      interval: 50,
+    });
+    const args = exporting('--vm-snapshots', 'nightly', '--path', path, '--compression', 'zstd');
+    let kill = () => {};
+    stage.kubevirt.exportProxy.faults.add({
+      method: 'GET',
+      path: 'disk.img',
+      when: ({ headers }) => Number(/bytes=(\d+)/.exec(headers.range ?? '')?.[1] ?? 0) > 80 * MIB,
+      fault: { kind: 'stall' },
+      onHit: () => void sleep(1500).then(() => kill()),
+    });
+    const killed = await runTransship(args, {
+      ...user(stage),
+      onStart: (child) => {
+        kill = () => void child.kill('SIGKILL');
+      },
+    });
+    expect(killed.exitCode, killed.stderr).toBe(137);
+    stage.kubevirt.exportProxy.faults.clear();
+    const listed = await runTransship(['list', '--path', path], user(stage));
+    expect(at(listed.output, 'snapshots')).toMatchObject([{ state: 'unfinished' }]);
+
+    const run = await transship(args, user(stage));
+    expect(run.stderr).toContain('Going on with snapshot');
+    const [vm] = maps(run.output, 'vms');
+    expect(Number(vm?.resumed)).toBeGreaterThan(32 * MIB);
+    const verified = await runTransship(['verify', '--path', path], user(stage));
+    expect(verified.exitCode, verified.stderr).toBe(0);
+    const imported = await bring('--path', path, '--namespace-map', `${shop}:back-${count}`);
+    expect(imported.exitCode, imported.stderr).toBe(0);
+    expect(await arrived(`back-${count}`, 'db')).toEqual({ root: digestOf(root) });
+  });
+
+  it('by SIGTERM takes away what it made in the cluster', async () => {
+    await createMachine('db', { root: mixedDisk(2 * MIB) }, { runStrategy: 'Always' });
+    let stop = () => {};
+    stage.kubevirt.exportProxy.faults.add({
+      method: 'GET',
+      path: 'disk.img',
+      fault: { kind: 'stall' },
+      times: 20,
+      onHit: () => stop(),
+    });
+    const run = await runTransship(exporting('--path', folder, '--running-vms', 'snapshot'), {
+      ...user(stage),
+      onStart: (child) => {
+        stop = () => void child.kill('SIGTERM');
+      },
+    });
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('Cancelled by SIGTERM');
+    expect(await leftOver()).toEqual([]);
+  });
+});
+
+describe('an import', () => {
+  it('names every storage class that is missing at once, and makes nothing', async () => {
+    const { kube, kubevirt } = stage;
+    for (const name of CLASSES) kubevirt.volumes.set(shop, name, { disk: mixedDisk(MIB) });
+    const disks = CLASSES.map((name) => ({
+      name,
+      template: { name, source: { blank: {} }, size: MIB, storageClassName: name },
+    }));
+    await kube.create(pathIn(PATHS.machines, shop), machineObject({ namespace: shop, name: 'db', disks }));
+    await vi.waitFor(
+      async () => {
+        for (const name of CLASSES) {
+          expect(text(await kube.get(pathIn(PATHS.claims, shop, name)), 'status', 'phase')).toBe('Bound');
+        }
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+    const saved = await save('--path', folder);
+    expect(saved.exitCode, saved.stderr).toBe(0);
+
+    const run = await bring('--path', folder);
+    expect(run.exitCode).toBe(1);
+    for (const name of CLASSES) expect(run.stderr).toContain(name);
+    expect(run.stderr).toContain('storage-class-map');
+    expect(await prod.kube.get(pathIn(PATHS.machines, shop, 'db'))).toBeUndefined();
+
+    const mapped = await bring('--path', folder, '--storage-class-map', 'gold=standard,silver=standard');
+    expect(mapped.exitCode, mapped.stderr).toBe(0);
+  });
+
+  it('opens what is encrypted with its identity only', async () => {
+    const root = mixedDisk(2 * MIB);
+    await createMachine('db', { root });
+    const key = await generateIdentity();
+    const recipient = await identityToRecipient(key);
+    const identity = join(bed.scratch, 'key.txt');
+    await writeFile(
+      identity,
+      `${key}
+`,
+    );
+    const saved = await save('--path', folder, '--encrypt-to', recipient);
+    expect(saved.exitCode, saved.stderr).toBe(0);
+    expect((await bring('--path', folder)).exitCode).not.toBe(0);
+    const run = await bring('--path', folder, '--identity', identity);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(await arrived(shop, 'db')).toEqual({ root: digestOf(root) });
+  });
+});
+
+describe('a promotion', () => {
+  it('has the target read the disks from the source, and leaves nothing at either side', async () => {
+    const disks = { root: mixedDisk(4 * MIB), data: sparseDisk(3 * MIB) };
+    await createMachine('db', disks);
+    const kubeconfig = ['--target-kubeconfig', prod.cluster.kubeconfig];
+    const target = [...kubeconfig, '-n', shop, '--include', 'vms', '--namespace-map', `${shop}:promoted-${count}`];
+    const run = await runTransship(['promote', ...target], user(stage));
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(vmsOf(run)).toMatchObject([{ name: 'db', namespace: `promoted-${count}`, outcome: 'created' }]);
+    expect(await arrived(`promoted-${count}`, 'db')).toEqual({
+      root: digestOf(disks.root),
+      data: digestOf(disks.data),
+    });
+    expect(await leftOver()).toEqual([]);
+    const secrets = await prod.kube.list(PATHS.secrets);
+    expect(secrets.filter(({ metadata }) => metadata.namespace === `promoted-${count}`)).toEqual([]);
+  });
+});
