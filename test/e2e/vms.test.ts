@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -15,6 +15,7 @@ import { claimObject, type MachineFacts, machineObject } from '../kubevirt/machi
 import { field, maps, PATHS, pathIn, text } from '../kubevirt/objects.ts';
 import { at } from './api.ts';
 import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
+import { runCommand } from './run-command.ts';
 import { runTransship, type TransshipRun, transship } from './run-transship.ts';
 
 const TEMPORARY = [
@@ -325,6 +326,104 @@ describe('an export that is interrupted', () => {
     expect(run.exitCode).toBe(1);
     expect(run.stderr).toContain('Cancelled by SIGTERM');
     expect(await leftOver()).toEqual([]);
+  });
+});
+
+describe('a workflow step that is killed', () => {
+  it('has what it left in the cluster taken away by its clean-up, and the machine runs again', async () => {
+    await createMachine('db', { root: mixedDisk(2 * MIB) }, { runStrategy: 'Always' });
+    const stateFile = join(bed.scratch, `state-${count}`);
+    await writeFile(stateFile, '');
+    const inputs = { MODE: 'export', NAMESPACE: shop, INCLUDE: 'vms', 'RUNNING-VMS': 'stop', PATH: folder };
+    const env = {
+      ...user(stage).env,
+      GITHUB_ACTIONS: 'true',
+      GITHUB_STATE: stateFile,
+      RUNNER_TEMP: bed.scratch,
+      ...Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name}`, value])),
+    };
+    const program = [resolve('node_modules/.bin/node'), resolve('dist/index.js')] as const;
+    let kill = () => {};
+    const stall = {
+      method: 'GET',
+      path: 'disk.img',
+      fault: { kind: 'stall' },
+      times: 20,
+      onHit: () => kill(),
+    } as const;
+    stage.kubevirt.exportProxy.faults.add(stall);
+    const killed = await runCommand(program[0], program.slice(1), {
+      env,
+      onStart: (child) => {
+        kill = () => void child.kill('SIGKILL');
+      },
+    });
+    expect(killed.exitCode, killed.stdout).toBe(137);
+    expect(await leftOver()).not.toEqual([]);
+
+    const states = [...(await readFile(stateFile, 'utf8')).matchAll(/^(\w+)<<(.+)\n([\s\S]*?)\n\2$/gm)];
+    const post = Object.fromEntries(states.map(([, name, , value]) => [`STATE_${name}`, value]));
+    const cleaned = await runCommand(program[0], program.slice(1), { env: { ...env, ...post } });
+    expect(cleaned.stdout).toContain('Cleaned up in the cluster what an interrupted run had left');
+    expect(await leftOver()).toEqual([]);
+    const machine = await stage.kube.get(pathIn(PATHS.machines, shop, 'db'));
+    expect(field(machine, 'spec', 'runStrategy')).toBe('Always');
+  });
+});
+
+describe('resources in the same snapshot', () => {
+  it('leave out what belongs to machines, and come with them', async () => {
+    const root = mixedDisk(2 * MIB);
+    const data = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'site' }, data: { a: 'b' } };
+    await stage.kube.create(`/api/v1/namespaces/${shop}/configmaps`, data);
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cloud' },
+      stringData: { userdata: '#cloud-config' },
+    };
+    await stage.kube.create(pathIn(PATHS.secrets, shop), secret);
+    const volumes = [{ name: 'cloud', cloudInitNoCloud: { secretRef: { name: 'cloud' } } }];
+    await createMachine('db', { root }, { volumes });
+    const args = ['-n', shop, '--include', 'resources,vms', '--path', folder];
+    const saved = await runTransship(['export', ...args], user(stage));
+    expect(saved.exitCode, saved.stderr).toBe(0);
+    const kinds = maps(saved.output, 'resources').filter(({ exported }) => exported !== 0);
+    expect(kinds.map(({ resource }) => resource)).not.toContain('virtualmachines');
+    expect(kinds.map(({ resource }) => resource)).not.toContain('datavolumes');
+    expect(kinds.map(({ resource }) => resource)).not.toContain('persistentvolumeclaims');
+
+    const target = ['--path', folder, '--namespace-map', `${shop}:both-${count}`, '--atomic'];
+    const run = await bring(...target);
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(vmsOf(run)).toMatchObject([{ name: 'db', outcome: 'created' }]);
+    expect(await arrived(`both-${count}`, 'db')).toMatchObject({ root: digestOf(root) });
+    expect(await prod.kube.get(`/api/v1/namespaces/both-${count}/configmaps/site`)).toMatchObject({ data: { a: 'b' } });
+  });
+
+  it('are taken back with the machines by an atomic import that fails', async () => {
+    const data = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'site' }, data: { a: 'b' } };
+    await stage.kube.create(`/api/v1/namespaces/${shop}/configmaps`, data);
+    await createMachine('db', { root: mixedDisk(2 * MIB) });
+    await createMachine('web', { root: mixedDisk(2 * MIB) });
+    await runTransship(['export', '-n', shop, '--include', 'resources,vms', '--path', folder], user(stage));
+    const proxy = prod.kubevirt.uploadProxy.faults;
+    const refuse = { kind: 'answer', status: 500, body: 'No.' } as const;
+    proxy.add({ method: 'POST', path: '/', times: 1000, skip: 1, fault: refuse });
+    const place = `undone-${count}`;
+    await makeNamespace(prod, place);
+    const target = ['--path', folder, '--namespace-map', `${shop}:${place}`, '--atomic', '--timeout', '5s'];
+    const run = await bring(...target);
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('Taken back');
+    await vi.waitFor(
+      async () => {
+        const left = await Promise.all([PATHS.machines, PATHS.dataVolumes].map((path) => prod.kube.list(path)));
+        expect(left.flat().filter(({ metadata }) => metadata.namespace === place)).toEqual([]);
+      },
+      { timeout: 20_000, interval: 100 },
+    );
+    expect(await prod.kube.get(`/api/v1/namespaces/${place}/configmaps/site`)).toBeUndefined();
   });
 });
 
