@@ -87,11 +87,7 @@ export const frameCodecs: Readonly<Record<FrameCompression, FrameCodec>> = {
 
 const LEVEL = 3;
 
-/** What comes out at once. Little is allocated for what compresses well, and what does not takes some more trips. */
-const OUTPUT_BYTES = 256 * 1024;
-
-/** pzstd's frame before each frame: how many bytes the next one has, so that a reader can take it at once. */
-export const SIZE_FRAME_BYTES = 12;
+/** The first of sixteen numbers that start a frame which decoders skip. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
 /** https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md */
@@ -103,17 +99,18 @@ const compress = promisify<Uint8Array, object, Buffer>(zstdCompress);
 
 async function packZstd(chunk: Uint8Array): Promise<{ bytes: Buffer }> {
   const params = { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 };
-  const frame = await compress(chunk, { params, chunkSize: OUTPUT_BYTES, pledgedSrcSize: chunk.byteLength });
-  const size = Buffer.alloc(SIZE_FRAME_BYTES);
-  size.writeUInt32LE(SKIPPABLE_MAGIC, 0);
-  size.writeUInt32LE(4, 4);
-  size.writeUInt32LE(frame.byteLength, 8);
-  return { bytes: Buffer.concat([size, frame]) };
+  return { bytes: await compress(chunk, { params, chunkSize: roomFor(chunk), pledgedSrcSize: chunk.byteLength }) };
+}
+
+/** For all that can come out at once: one trip to the thread pool, and no copy. What is not used of it takes no memory. */
+function roomFor({ byteLength }: Uint8Array): number {
+  return byteLength + (byteLength >>> 6) + 4096;
 }
 
 const decompress = promisify<Uint8Array, object, Buffer>(zstdDecompress);
 
 async function unpackZstd(bytes: Buffer, raw: number): Promise<Uint8Array> {
+  // Other programs put some before their frames.
   let start = 0;
   while (bytes.byteLength - start >= 8 && (bytes.readUInt32LE(start) & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
     start += 8 + bytes.readUInt32LE(start + 4);
@@ -130,7 +127,7 @@ const decompressMember = promisify<Uint8Array, object, Buffer>(gunzip);
 
 /** A member of its own: all readers of gzip take several behind each other. */
 async function packGzip(chunk: Uint8Array): Promise<{ bytes: Buffer }> {
-  return { bytes: await compressMember(chunk, { chunkSize: OUTPUT_BYTES }) };
+  return { bytes: await compressMember(chunk, { chunkSize: roomFor(chunk) }) };
 }
 
 async function unpackGzip(bytes: Buffer, raw: number): Promise<Uint8Array> {
@@ -141,19 +138,17 @@ async function unpackGzip(bytes: Buffer, raw: number): Promise<Uint8Array> {
   }
 }
 
-/** zstd's seekable format; frames that decoders skip are named as well. */
+/** zstd's seekable format. */
 function seekTable(frames: readonly StoredFrame[]): Buffer {
-  const table = Buffer.alloc(8 + frames.length * 16 + SEEK_FOOTER_BYTES);
+  const table = Buffer.alloc(8 + frames.length * 8 + SEEK_FOOTER_BYTES);
   table.writeUInt32LE(SEEK_FRAME_MAGIC, 0);
   table.writeUInt32LE(table.byteLength - 8, 4);
   let at = 8;
   for (const { length, raw } of frames) {
-    at = table.writeUInt32LE(SIZE_FRAME_BYTES, at);
-    at = table.writeUInt32LE(0, at);
-    at = table.writeUInt32LE(length - SIZE_FRAME_BYTES, at);
+    at = table.writeUInt32LE(length, at);
     at = table.writeUInt32LE(raw, at);
   }
-  at = table.writeUInt32LE(frames.length * 2, at);
+  at = table.writeUInt32LE(frames.length, at);
   table.writeUInt32LE(SEEK_MAGIC, at + 1);
   return table;
 }

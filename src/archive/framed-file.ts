@@ -15,7 +15,7 @@ import {
 import { readFrames } from './frame-reader.ts';
 import { placeFrames } from './frame-table.ts';
 import { SourceChangedError } from './frame-tar.ts';
-import { type FramedOptions, writeFramedArchive } from './frame-writer.ts';
+import { type FramedOptions, type FramedPart, writeFramedArchive } from './frame-writer.ts';
 import type { FramedEntry } from './frames.ts';
 
 /** How a file is written that can go on where it stopped. */
@@ -145,18 +145,29 @@ async function write(
   const mtime = new Date(head.mtime);
   let size = kept;
   let journal: FileHandle | undefined;
+  // The next part is compressed and digested while this one is written.
+  let writing = Promise.resolve();
+  const store = async (into: FileHandle, { bytes, frame }: FramedPart, position: number) => {
+    await writeAt(file, bytes, position);
+    if (frame !== undefined) await into.appendFile(formatJournalFrame(frame));
+  };
   try {
-    const parts = writeFramedArchive(entries(), { compression, frameBytes, heldBytes, mtime, from, threads, signal });
-    for await (const { bytes, frame } of parts) {
+    const options = { compression, frameBytes, heldBytes, mtime, from, threads, signal };
+    for await (const part of writeFramedArchive(entries(), options)) {
       // Only now: until the first part is there, the files may turn out to be others.
       journal ??= await startJournal(file, journalPath, { head, frames, size: kept });
-      await writeAt(file, bytes, size);
-      sha256.update(bytes);
-      size += bytes.byteLength;
-      if (frame !== undefined) await journal.appendFile(formatJournalFrame(frame));
+      await writing;
+      writing = store(journal, part, size);
+      // Whoever waits for it is told.
+      writing.catch(() => {});
+      sha256.update(part.bytes);
+      size += part.bytes.byteLength;
     }
+    await writing;
     return { size, digest: `sha256:${sha256.digest('hex')}`, kept };
   } finally {
+    // What was compressed is kept for the next run also where the source has failed.
+    await writing.catch(() => {});
     await journal?.close();
   }
 }
