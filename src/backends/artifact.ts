@@ -91,7 +91,8 @@ export class ArtifactBackend implements Backend {
     throw noTrees(this.name);
   }
 
-  async beginParts(id: string): Promise<PartStore> {
+  // A runner's disk is gone after a job: nothing can be gone on with, whatever the scope.
+  async beginParts(id: string, _scope: string): Promise<PartStore> {
     const { retentionDays } = this.#options;
     return beginArtifactParts(snapshotFileName(this.#artifactName, id, '.'), id, this.#findOwn(), retentionDays);
   }

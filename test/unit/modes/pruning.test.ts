@@ -32,7 +32,7 @@ async function prunedOf(
   live: readonly KubeObject[],
   spool: ReturnType<typeof snapshotOf>,
   raw: Readonly<Record<string, string>> = {},
-  content = { releases: true, resources: true },
+  content = { releases: true, resources: true, vms: false },
 ) {
   const cluster = fakeCluster(live);
   const given = { mode: 'import', replace: 'true', prune: 'true', environment: 'pr-7', ...raw };
@@ -83,7 +83,7 @@ describe('what an import prunes', () => {
   it('is no object where the import is of releases alone', async () => {
     const live = [own('v1 ConfigMap shop/gone')];
     const spool = snapshotOf({ 'stage/configmaps.json': [configMap('stage', 'kept')] });
-    expect((await prunedOf(live, spool, MAP, { releases: true, resources: false })).names).toEqual([]);
+    expect((await prunedOf(live, spool, MAP, { releases: true, resources: false, vms: false })).names).toEqual([]);
   });
 
   it('is only in the namespaces that the import was asked for', async () => {

@@ -229,6 +229,7 @@ function contextOf(): RunContext {
     signal: new AbortController().signal,
     env: {},
     temporaryDirectory: temporaryFolder(),
+    run: 'test',
     version: '1.0.0',
   };
 }

@@ -30,7 +30,10 @@ const readyAgain = () => ({
 });
 const BUSY = { phase: 'Pending', conditions: [condition('Ready', 'False', 'InUse', 'VM shop/web is running')] };
 
-function bed(left: object = {}, secret: object = { data: { token: Buffer.from(TOKEN).toString('base64') } }) {
+function bed(
+  left: Record<string, unknown> = {},
+  secret: Record<string, unknown> = { data: { token: Buffer.from(TOKEN).toString('base64') } },
+) {
   const cluster = fakeKubevirt([
     objectOf('kubevirt.io/v1 VirtualMachine shop/web', { spec: { runStrategy: 'Halted' } }),
     objectOf('export.kubevirt.io/v1beta1 VirtualMachineExport shop/left', {
