@@ -3,7 +3,7 @@ import { openCluster } from '../cluster/connect.ts';
 import { collectSnapshot } from './collect.ts';
 import { exportVms } from './collect-vms.ts';
 import type { RunExport } from './run.ts';
-import { bareOutputs, openStorage, snapshotOutputs, withVms } from './storage.ts';
+import { bareOutputs, nameIncluded, openStorage, snapshotOutputs, withVms } from './storage.ts';
 import { storeSnapshot } from './store.ts';
 
 /** Writes a snapshot of the cluster to a backend. */
@@ -23,7 +23,7 @@ export const run: RunExport = async (inputs, context) => {
     const begun = new Date();
     const namespaces = inputs.namespace ?? [cluster.namespace];
     reporter.info(
-      `Exporting the ${inputs.include.join(' and ')} of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`,
+      `Exporting the ${nameIncluded(inputs.include)} of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`,
     );
     const vms = inputs.include.includes('vms')
       ? await exportVms(cluster, backend, { id: snapshotId(begun), created: begun, namespaces, inputs, context })

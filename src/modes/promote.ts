@@ -16,7 +16,7 @@ import { archivesOf, fromArchives, fromCluster, openParts } from './import-vms.t
 import { beginImport, helmOf, openTarget, readTransforms, type VmsOfSnapshot } from './importing.ts';
 import { planImport } from './plan.ts';
 import type { RunContext, RunPromote } from './run.ts';
-import { openStorage, snapshotOutputs, withVms } from './storage.ts';
+import { nameIncluded, openStorage, snapshotOutputs, withVms } from './storage.ts';
 import { storeSnapshot } from './store.ts';
 
 /** Exports from one cluster and imports into another in one step. */
@@ -84,7 +84,7 @@ async function collect(source: Cluster, inputs: PromoteInputs, context: RunConte
   const begun = new Date();
   const namespaces = inputs.namespace ?? [source.namespace];
   reporter.info(
-    `Reading the ${inputs.include.join(' and ')} of ${namespaces.join(', ')} from ${source.context} (${source.server}).`,
+    `Reading the ${nameIncluded(inputs.include)} of ${namespaces.join(', ')} from ${source.context} (${source.server}).`,
   );
   const takesVms = inputs.include.includes('vms');
   // A plan stores no disks, and stops no machine to read them.

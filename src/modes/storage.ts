@@ -10,6 +10,7 @@ import { openBackend } from '../backends/open.ts';
 import type { Storage } from '../inputs/rules.ts';
 import type { Inputs, PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
+import { joinWords } from '../report/format.ts';
 import type { CollectedVms } from '../vms/collect.ts';
 
 /** The inputs of a mode that reads or writes snapshots; those of promote with its storage laid in. */
@@ -113,4 +114,9 @@ export function bareOutputs({
   const [part] = parts;
   const [result] = results;
   return { snapshot: id, location: result?.location, digest: part?.digest, size: part?.size, vms: results };
+}
+
+/** `releases`, `releases and virtual machines`: what `include` names, in words. */
+export function nameIncluded(include: readonly string[]): string {
+  return joinWords(include.map((what) => (what === 'vms' ? 'virtual machines' : what)));
 }

@@ -12,7 +12,8 @@ export type RunningCluster = Awaited<ReturnType<typeof startCluster>>;
 export interface Bed {
   readonly tools: Tools;
   readonly scratch: string;
-  start(name: string): Promise<RunningCluster>;
+  /** @param users - with a token each, and no rights */
+  start(name: string, users?: readonly string[]): Promise<RunningCluster>;
   /** The environment of a user of that cluster who has the given Helm, or none, on PATH. */
   environment(cluster: { kubeconfig: string }, helm: 'helm3' | 'helm4' | 'none'): Record<string, string>;
   close(): Promise<void>;
@@ -31,8 +32,8 @@ export async function prepareBed(): Promise<Bed> {
   return {
     tools: { helm4, helm3, kubectl },
     scratch,
-    async start(name) {
-      const cluster = await startCluster({ name });
+    async start(name, users = []) {
+      const cluster = await startCluster({ name, tokens: users.map((user) => ({ user })) });
       clusters.push(cluster);
       return cluster;
     },

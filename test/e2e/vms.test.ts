@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { STORAGE_CLASS } from '../cluster/control-plane.ts';
+import { base64 } from '../cluster/kubeconfig.ts';
 import { startS3, type TestS3 } from '../cluster/s3.ts';
 import { type Disk, digestOf, gptDisk, incompressibleDisk, MIB, mixedDisk, sparseDisk } from '../kubevirt/disks.ts';
 import { administratorOf } from '../kubevirt/install.ts';
@@ -13,6 +14,8 @@ import { type Kube, openKube } from '../kubevirt/kube.ts';
 import { type Kubevirt, startKubevirt } from '../kubevirt/kubevirt.ts';
 import { claimObject, type MachineFacts, machineObject } from '../kubevirt/machine-objects.ts';
 import { field, maps, PATHS, pathIn, text } from '../kubevirt/objects.ts';
+import { runWorkflow } from './act.ts';
+import { example, grant, kubeconfigOf } from './act-bed.ts';
 import { at } from './api.ts';
 import { type Bed, prepareBed, type RunningCluster } from './bed.ts';
 import { runCommand } from './run-command.ts';
@@ -42,14 +45,18 @@ let count = 0;
 let shop: string;
 let folder: string;
 
-async function startSide(name: string): Promise<Side> {
-  const cluster = await bed.start(name);
+async function startSide(name: string, user: string): Promise<Side> {
+  const cluster = await bed.start(name, [user]);
   return { cluster, kube: openKube(cluster.server, administratorOf(cluster)), kubevirt: await startKubevirt(cluster) };
 }
 
 beforeAll(async () => {
   bed = await prepareBed();
-  [stage, prod, s3] = await Promise.all([startSide('stage'), startSide('prod'), startS3()]);
+  [stage, prod, s3] = await Promise.all([
+    startSide('stage', 'vm-exporter'),
+    startSide('prod', 'vm-importer'),
+    startS3(),
+  ]);
   for (const name of CLASSES) {
     await stage.kube.create('/apis/storage.k8s.io/v1/storageclasses', {
       apiVersion: 'storage.k8s.io/v1',
@@ -493,5 +500,48 @@ describe('a promotion', () => {
     expect(await leftOver()).toEqual([]);
     const secrets = await prod.kube.list(PATHS.secrets);
     expect(secrets.filter(({ metadata }) => metadata.namespace === `promoted-${count}`)).toEqual([]);
+  });
+});
+
+describe('examples/virtual-machines', () => {
+  it('moves machines from STAGE to PROD with no more rights than its folder grants', async () => {
+    shop = 'machines';
+    await Promise.all([makeNamespace(stage, shop), makeNamespace(prod, shop)]);
+    await Promise.all([
+      grant(stage.cluster, 'virtual-machines/stage-rbac.yaml'),
+      grant(prod.cluster, 'virtual-machines/prod-rbac.yaml'),
+    ]);
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cloud' },
+      stringData: { userdata: '#cloud' },
+    };
+    await stage.kube.create(pathIn(PATHS.secrets, shop), secret);
+    const volumes = [{ name: 'cloud', cloudInitNoCloud: { secretRef: { name: 'cloud' } } }];
+    const root = mixedDisk(3 * MIB);
+    await createMachine('db', { root, data: sparseDisk(2 * MIB) }, { runStrategy: 'Always', volumes });
+    await createMachine('other', { root: mixedDisk(MIB) });
+    const run = await runWorkflow({
+      example: example('virtual-machines'),
+      event: 'workflow_dispatch',
+      payload: { inputs: { vms: 'd*' } },
+      vars: { SNAPSHOT_PATH: `s3://${s3.bucket}/machines`, AWS_REGION: s3.region },
+      env: { AWS_ENDPOINT_URL_S3: s3.endpoint },
+      programs: {},
+      secrets: {
+        AWS_ACCESS_KEY_ID: s3.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        STAGE_KUBECONFIG: base64(kubeconfigOf(stage.cluster, 'vm-exporter')),
+        PROD_KUBECONFIG: base64(kubeconfigOf(prod.cluster, 'vm-importer')),
+      },
+    });
+    expect(run.jobs, run.log).toEqual({ export: 'success', import: 'success' });
+    expect(await arrived(shop, 'db')).toMatchObject({ root: digestOf(root) });
+    expect(await prod.kube.get(pathIn(PATHS.machines, shop, 'other'))).toBeUndefined();
+    expect(run.summary('import')).toContain('### ✅ Imported 1 virtual machine into prod-vm-importer');
+    expect(await leftOver()).toEqual(['Secret cloud']);
+    const warnings = run.log.split('\n').filter((line) => /warning/i.test(line) && /may not|forbidden/i.test(line));
+    expect(warnings).toEqual([]);
   });
 });
