@@ -11,6 +11,7 @@ import { benchPlan } from './plan.ts';
 import { benchResources } from './resources.ts';
 import { benchResourcesLarge } from './resources-large.ts';
 import { benchStart } from './start.ts';
+import { benchVms, benchVmsXz } from './vms.ts';
 
 const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   start: benchStart,
@@ -21,6 +22,8 @@ const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   resources: benchResources,
   plan: benchPlan,
   'resources-large': benchResourcesLarge,
+  vms: benchVms,
+  'vms-xz': benchVmsXz,
 };
 
 const usage = `Usage: npm run bench -- [NAME ...] [--strict]

@@ -1,92 +1,66 @@
 // A process of its own that serves disks as KubeVirt's export server and takes them as CDI's upload proxy, at as little
-// processor time as Node needs for TLS: both sides of a pair share the machine with it. Told what to do by its parent.
-import { createHash, type Hash } from 'node:crypto';
+// processor time as Node needs for TLS: both sides of a pair share the machine with it. Its parent tells it what to do.
 import { openSync, readSync } from 'node:fs';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
+import type { ServedDisk, ServerMessage, ServerOrder, Upload } from './vms-protocol.ts';
+import { countBody, type TakeBody } from './vms-upload.ts';
 
-/** A disk that is served. */
-export interface ServedDisk {
-  /** Its claim, as it is in the path. */
-  readonly claim: string;
-  /** Bytes. */
-  readonly size: number;
-  /** What it holds; a disk without is all zeros. */
-  readonly file?: string;
-  /** Where the file's bytes are in it, one run after the other. Absent: all of them, from its start. */
-  readonly places?: readonly { readonly at: number; readonly length: number }[];
+interface OpenDisk extends ServedDisk {
+  readonly descriptor: number | undefined;
 }
-
-/** What the parent says. */
-export type ServerOrder =
-  | { readonly start: { readonly cert: string; readonly key: string; readonly disks: readonly ServedDisk[] } }
-  /** Resets the connection at these bytes of a disk, each once. */
-  | { readonly cuts: { readonly claim: string; readonly at: readonly number[] } }
-  /** Whether uploads are digested, which takes time of its own. */
-  | { readonly digest: boolean }
-  /** Asks for the counts since the last time. */
-  | { readonly count: true };
-
-/** What was sent and received since the counts were asked for the last time. */
-export interface ServerCounts {
-  /** Bytes of disks, handed to connections. */
-  readonly sent: number;
-  /** Resets that were ordered and have happened. */
-  readonly cuts: number;
-  readonly uploads: readonly { readonly bytes: number; readonly sha256: string | undefined }[];
-}
-
-export type ServerAnswer = { readonly port: number } | { readonly done: true } | { readonly counts: ServerCounts };
 
 interface Request {
   readonly method: string;
   readonly path: string;
+  /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** What is on a connection at the moment. */
 interface Connection {
   readonly socket: TLSSocket;
   /** Resets it beneath TLS. */
   reset(): void;
   /** Bytes of a head that has not ended. */
   head: Buffer;
-  /** Takes the body of the request. */
-  body: ((bytes: Buffer) => Buffer | undefined) | undefined;
+  /** Takes the body of the request that is on it. */
+  body: TakeBody | undefined;
 }
 
-/** Handed to a connection at once. */
+/** Handed to a connection at once, two at a time. */
 const PIECE = 256 * 1024;
-const spares: Buffer[] = [];
 const ZEROS = Buffer.alloc(PIECE);
 /** What a server written in Go chooses. */
 const CIPHER = 'TLS_AES_128_GCM_SHA256';
 const END_OF_HEAD = '\r\n\r\n';
 const TOKEN = 'x-kubevirt-export-token';
-/** KubeVirt asks for that many characters of those who choose one. */
 const TOKEN_LENGTH = 32;
 
-const disks = new Map<string, ServedDisk & { readonly descriptor: number | undefined }>();
+const disks = new Map<string, OpenDisk>();
 const cuts = new Map<string, Set<number>>();
-let counts = { sent: 0, cuts: 0 };
-let uploads: { bytes: number; sha256: string | undefined }[] = [];
-let digests = false;
+const spares: Buffer[] = [];
+let counts: { sent: number; cuts: number; firstRead?: number } = { sent: 0, cuts: 0 };
+let uploads: Upload[] = [];
+let isDigested = false;
 
 process.on('message', (order: ServerOrder) => {
-  if ('start' in order) start(order.start);
-  else if ('count' in order) {
-    answer({ counts: { ...counts, uploads } });
+  if ('start' in order) {
+    start(order.start);
+    return;
+  }
+  if ('count' in order) {
+    say({ counts: { ...counts, uploads } });
     counts = { sent: 0, cuts: 0 };
     uploads = [];
-  } else {
-    if ('cuts' in order) cuts.set(order.cuts.claim, new Set(order.cuts.at));
-    else digests = order.digest;
-    answer({ done: true });
+    return;
   }
+  if ('cuts' in order) cuts.set(order.cuts.claim, new Set(order.cuts.at));
+  else isDigested = order.digest;
+  say({ done: true });
 });
 process.on('disconnect', () => process.exit());
 
-function answer(message: ServerAnswer): void {
+function say(message: ServerMessage): void {
   process.send?.(message);
 }
 
@@ -94,15 +68,12 @@ function start({ cert, key, disks: served }: Extract<ServerOrder, { start: unkno
   for (const disk of served) {
     disks.set(disk.claim, { ...disk, descriptor: disk.file === undefined ? undefined : openSync(disk.file, 'r') });
   }
+  // By the client's port, since TLS hides the socket that can be reset.
   const sockets = new Map<number, Socket>();
   const server = createServer({ cert, key, ciphers: CIPHER, ALPNProtocols: ['http/1.1'] }, (socket) => {
     const { remotePort = 0 } = socket;
-    const connection: Connection = {
-      socket,
-      reset: () => sockets.get(remotePort)?.resetAndDestroy(),
-      head: Buffer.alloc(0),
-      body: undefined,
-    };
+    const reset = () => sockets.get(remotePort)?.resetAndDestroy();
+    const connection: Connection = { socket, reset, head: Buffer.alloc(0), body: undefined };
     socket.on('error', () => undefined);
     socket.on('data', (bytes: Buffer) => take(connection, bytes));
   });
@@ -115,26 +86,26 @@ function start({ cert, key, disks: served }: Extract<ServerOrder, { start: unkno
   });
   server.on('tlsClientError', () => undefined);
   server.listen(0, '127.0.0.1', () => {
-    const address: AddressInfo | string | null = server.address();
+    const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The server has no port.');
-    answer({ port: address.port });
+    say({ port: address.port });
   });
 }
 
 function take(connection: Connection, bytes: Buffer): void {
-  let rest = bytes;
-  while (rest.byteLength > 0) {
+  for (let rest = bytes; rest.byteLength > 0; ) {
     if (connection.body !== undefined) {
-      rest = connection.body(rest) ?? Buffer.alloc(0);
+      const left = connection.body(rest);
+      if (left === undefined) return;
+      rest = left;
       continue;
     }
-    connection.head = Buffer.concat([connection.head, rest]);
-    const end = connection.head.indexOf(END_OF_HEAD);
+    const head = Buffer.concat([connection.head, rest]);
+    const end = head.indexOf(END_OF_HEAD);
+    connection.head = end < 0 ? head : Buffer.alloc(0);
     if (end < 0) return;
-    const request = parseHead(connection.head.toString('latin1', 0, end));
-    rest = connection.head.subarray(end + END_OF_HEAD.length);
-    connection.head = Buffer.alloc(0);
-    handle(connection, request);
+    rest = head.subarray(end + END_OF_HEAD.length);
+    handle(connection, parseHead(head.toString('latin1', 0, end)));
   }
 }
 
@@ -150,52 +121,65 @@ function parseHead(text: string): Request {
 
 function handle(connection: Connection, request: Request): void {
   const { method, path, headers } = request;
-  if (path.startsWith('/v1beta1/upload')) {
-    if (!headers.has('authorization')) refuse(connection, 400);
-    else if (method === 'HEAD') refuse(connection, 200);
-    else receive(connection, headers);
-    return;
+  if (path === '/healthz') {
+    answer(connection, 200);
+  } else if (path.startsWith('/v1beta1/upload')) {
+    const [, token] = /^Bearer (.+)$/.exec(headers.get('authorization') ?? '') ?? [];
+    if (token === undefined) answer(connection, 400);
+    else if (method === 'HEAD') answer(connection, 200);
+    else receive(connection, headers, token);
+  } else {
+    // Behind a proxy there is something before it.
+    const disk = disks.get(/\/volumes\/([^/]+)\/disk\.img$/.exec(path)?.[1] ?? '');
+    if (disk === undefined) answer(connection, 404);
+    else if (headers.get(TOKEN)?.length !== TOKEN_LENGTH) answer(connection, 401);
+    else void send(connection, request, disk);
   }
-  const disk = disks.get(/\/volumes\/([^/]+)\/disk\.img$/.exec(path)?.[1] ?? '');
-  if (disk === undefined) refuse(connection, 404);
-  else if (headers.get(TOKEN)?.length !== TOKEN_LENGTH) refuse(connection, 401);
-  else void send(connection, request, disk);
 }
 
-/** An answer without a body. */
-function refuse({ socket }: Connection, status: number): void {
-  socket.write(`HTTP/1.1 ${status} Said\r\nContent-Length: 0\r\n\r\n`);
+/** Answers without a body. */
+function answer({ socket }: Connection, status: number): void {
+  socket.write(`HTTP/1.1 ${status} \r\nContent-Length: 0\r\n\r\n`);
 }
 
-async function send(
-  { socket, reset }: Connection,
-  { method, headers }: Request,
-  disk: ServedDisk & { readonly descriptor: number | undefined },
-): Promise<void> {
+function receive(connection: Connection, headers: Request['headers'], token: string): void {
+  const begin = performance.now();
+  connection.body = countBody(headers.get('content-length'), isDigested, (bytes, sha256) => {
+    connection.body = undefined;
+    uploads.push({ bytes, sha256, milliseconds: performance.now() - begin });
+    say({ uploaded: { token } });
+    answer(connection, 200);
+  });
+  if (headers.has('expect')) connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+}
+
+async function send({ socket, reset }: Connection, { method, headers }: Request, disk: OpenDisk): Promise<void> {
   const { size } = disk;
-  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.get('range') ?? '') ?? [];
+  const [, first, last = ''] = /^bytes=(\d+)-(\d*)$/.exec(headers.get('range') ?? '') ?? [];
   const from = Number(first ?? 0);
-  const to = Math.min(size, last === undefined || last === '' ? size : Number(last) + 1);
+  const to = last === '' ? size : Math.min(size, Number(last) + 1);
   const range = first === undefined ? '' : `Content-Range: bytes ${from}-${to - 1}/${size}\r\n`;
   socket.write(
-    `HTTP/1.1 ${first === undefined ? '200 OK' : '206 Partial Content'}\r\nAccept-Ranges: bytes\r\n` +
-      `Content-Type: application/octet-stream\r\nContent-Length: ${to - from}\r\n${range}\r\n`,
+    `HTTP/1.1 ${first === undefined ? 200 : 206} \r\nAccept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n` +
+      `Content-Length: ${to - from}\r\n${range}\r\n`,
   );
   if (method === 'HEAD') return;
+  counts.firstRead ??= Date.now();
   const cut = cutIn(disk.claim, from, to);
   const end = cut ?? to;
-  const writing: Promise<void>[] = [];
+  let before: Promise<void> | undefined;
   for (let at = from; at < end && !socket.destroyed; ) {
     const piece = read(disk, at, Math.min(at + PIECE, end));
     at += piece.byteLength;
     counts.sent += piece.byteLength;
-    writing.push(write(socket, piece));
-    if (writing.length > 1) await writing.shift();
+    const writing = write(socket, piece);
+    await before;
+    before = writing;
   }
-  await Promise.all(writing);
+  await before;
   if (cut === undefined) return;
   counts.cuts += 1;
-  socket.write('', () => reset());
+  reset();
 }
 
 /** Resolves when the piece is out, or never will be. */
@@ -208,7 +192,7 @@ function write(socket: TLSSocket, piece: Buffer): Promise<void> {
   });
 }
 
-/** The first byte of a range where it is to be cut; it is then no longer. */
+/** The first byte of a range where it is to be cut; there is then no cut there any more. */
 function cutIn(claim: string, from: number, to: number): number | undefined {
   const left = cuts.get(claim) ?? new Set();
   const found = [...left].filter((at) => at >= from && at < to).toSorted((a, b) => a - b)[0];
@@ -217,12 +201,10 @@ function cutIn(claim: string, from: number, to: number): number | undefined {
 }
 
 /** Part of a disk; shorter than asked for where something else begins. */
-function read(disk: ServedDisk & { readonly descriptor: number | undefined }, from: number, to: number): Buffer {
-  const { descriptor, places } = disk;
+function read({ descriptor, places, size }: OpenDisk, from: number, to: number): Buffer {
   if (descriptor === undefined) return ZEROS.subarray(0, to - from);
-  if (places === undefined) return readFile(descriptor, from, to - from);
   let position = 0;
-  for (const { at, length } of places) {
+  for (const { at, length } of places ?? [{ at: 0, length: size }]) {
     if (from < at) return ZEROS.subarray(0, Math.min(to, at) - from);
     if (from < at + length) return readFile(descriptor, position + from - at, Math.min(to, at + length) - from);
     position += length;
@@ -230,71 +212,10 @@ function read(disk: ServedDisk & { readonly descriptor: number | undefined }, fr
   return ZEROS.subarray(0, to - from);
 }
 
-/** From the kernel's cache, if it is to be of use: nothing else happens meanwhile. */
+/** From the kernel's cache, where the file was just written. */
 function readFile(descriptor: number, position: number, length: number): Buffer {
-  const buffer = spares.pop()?.subarray(0, length) ?? Buffer.allocUnsafeSlow(PIECE).subarray(0, length);
+  const buffer = (spares.pop() ?? Buffer.allocUnsafeSlow(PIECE)).subarray(0, length);
   const got = readSync(descriptor, buffer, 0, length, position);
   if (got !== length) throw new Error('A file is shorter than its disk.');
   return buffer;
-}
-
-/** Takes an upload: counts it, and digests it if that was ordered. */
-function receive(connection: Connection, headers: ReadonlyMap<string, string>): void {
-  if (headers.get('expect') !== undefined) connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n');
-  const hash = digests ? createHash('sha256') : undefined;
-  const length = headers.get('content-length');
-  const count = (bytes: number) => {
-    uploads.push({ bytes, sha256: hash?.digest('hex') });
-    connection.body = undefined;
-    refuse(connection, 200);
-  };
-  connection.body = length === undefined ? chunkedBody(hash, count) : plainBody(Number(length), hash, count);
-}
-
-function plainBody(length: number, hash: Hash | undefined, end: (bytes: number) => void): Connection['body'] {
-  let left = length;
-  return (bytes) => {
-    const part = bytes.subarray(0, left);
-    hash?.update(part);
-    left -= part.byteLength;
-    if (left > 0) return undefined;
-    end(length);
-    return bytes.subarray(part.byteLength);
-  };
-}
-
-/** https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding, without trailers. */
-function chunkedBody(hash: Hash | undefined, end: (bytes: number) => void): Connection['body'] {
-  let total = 0;
-  let left = 0;
-  let line = '';
-  return (bytes) => {
-    for (let at = 0; at < bytes.byteLength; ) {
-      if (left > 2) {
-        const part = bytes.subarray(at, at + left - 2);
-        hash?.update(part);
-        total += part.byteLength;
-        left -= part.byteLength;
-        at += part.byteLength;
-      } else if (left > 0) {
-        // The line end behind a chunk.
-        left -= 1;
-        at += 1;
-      } else {
-        const letter = String.fromCharCode(bytes[at] ?? 0);
-        at += 1;
-        line += letter;
-        if (!line.endsWith('\r\n')) continue;
-        if (line === '\r\n') {
-          end(total);
-          return bytes.subarray(at);
-        }
-        const length = Number.parseInt(line, 16);
-        line = '';
-        // Behind the last one there is the line end alone.
-        left = length === 0 ? 0 : length + 2;
-      }
-    }
-    return undefined;
-  };
 }

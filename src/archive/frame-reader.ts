@@ -18,6 +18,9 @@ export interface RandomAccess {
 const AHEAD_BYTES = 64 * 1024 * 1024;
 const MAX_THREADS = 4;
 
+/** How many are read at this moment: disks that go somewhere side by side share the cores, and with them the memory. */
+let readers = 0;
+
 /** A frame of zeros is some hundred bytes; one that is longer is not remembered. */
 const MAX_ZERO_FRAME_BYTES = 64 * 1024;
 
@@ -38,13 +41,18 @@ export async function* readFrames(
 ): AsyncGenerator<Piece> {
   const [first] = table.between(from, to);
   const most = first === undefined ? 1 : Math.floor(AHEAD_BYTES / (first.to - first.from));
-  const threads = Math.max(1, Math.min(availableParallelism(), MAX_THREADS, most));
+  readers += 1;
+  const threads = Math.max(1, Math.min(Math.floor(availableParallelism() / readers), MAX_THREADS, most));
   const unpack = unpacker(codec, read);
   let at = from;
-  for await (const { frame, piece } of mapInOrder(table.between(from, to), threads, unpack)) {
-    const part = cutPiece(piece, at - frame.from, Math.min(to, frame.to) - frame.from);
-    at += lengthOf(part);
-    yield part;
+  try {
+    for await (const { frame, piece } of mapInOrder(table.between(from, to), threads, unpack)) {
+      const part = cutPiece(piece, at - frame.from, Math.min(to, frame.to) - frame.from);
+      at += lengthOf(part);
+      yield part;
+    }
+  } finally {
+    readers -= 1;
   }
   if (at !== to) throw damaged(`The archive is cut: its tar ends after ${at} bytes.`);
 }

@@ -36,6 +36,9 @@ export interface FramedPart {
   readonly frame?: JournalFrame;
 }
 
+/** How many archives are written at this moment: they share the cores, and with them the memory. */
+let writers = 0;
+
 /**
  * Writes entries as a VM archive: a tar with `manifest` at its end, in frames that are compressed side by side and
  * stored in order. With `from`, goes on behind the frames that an earlier run has stored; what comes is then what that
@@ -53,7 +56,10 @@ export async function* writeFramedArchive(
 ): AsyncGenerator<FramedPart> {
   const { compression, mtime, from, signal, heldBytes = HELD_BYTES } = options;
   const codec = frameCodecs[compression];
-  const { frameBytes = codec.frameBytes, threads = Math.min(availableParallelism(), codec.maxThreads) } = options;
+  const { frameBytes = codec.frameBytes } = options;
+  writers += 1;
+  const cores = Math.max(1, Math.floor(availableParallelism() / writers));
+  const { threads = Math.min(cores, codec.maxThreads) } = options;
   // There are hundreds of thousands for a disk of a TiB.
   const frames: StoredFrame[] = from?.frames.map(sizesOf) ?? [];
   const stored = from === undefined ? undefined : { ...storedFiles(from.frames), read: from.read };
@@ -69,6 +75,7 @@ export async function* writeFramedArchive(
     const tail = codec.tail(frames);
     if (tail.byteLength > 0) yield { bytes: tail };
   } finally {
+    writers -= 1;
     await hasher.close();
   }
 }

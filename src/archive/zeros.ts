@@ -8,9 +8,14 @@ export function* zeros(count: number): Generator<Uint8Array> {
   }
 }
 
+/** Whether it is of the memory that all zeros share. */
+export function isShared(bytes: Uint8Array): boolean {
+  return bytes.buffer === ZEROS.buffer;
+}
+
 /** Whether there is nothing but zeros in it. */
 export function allZeros(bytes: Uint8Array): boolean {
-  if (bytes.buffer === ZEROS.buffer) return true;
+  if (isShared(bytes)) return true;
   for (let start = 0; start < bytes.byteLength; start += ZEROS.byteLength) {
     const part = bytes.subarray(start, start + ZEROS.byteLength);
     if (Buffer.compare(part, ZEROS.subarray(0, part.byteLength)) !== 0) return false;

@@ -77,7 +77,8 @@ export function archiveEntries(
       size,
       async *body(from) {
         progress.begin(pvc, size, from);
-        const disk = await readDisk(pvc, { ...reading, from });
+        // The archive copies what it is given.
+        const disk = await readDisk(pvc, { ...reading, from, reuse: true });
         if (disk.size !== size) throw changed(pvc, `${size} bytes`, `${disk.size} bytes`);
         for await (const piece of disk.pieces) {
           progress.add(piece.byteLength);

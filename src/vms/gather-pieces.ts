@@ -17,21 +17,33 @@ export const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Pieces end where their offset in the disk is a multiple of 1 MiB. One of nothing but zeros is handed on in memory that all
- * such share; its own is used again.
+ * such share.
  *
  * @param emit - told of each piece when it is whole, in order
  * @param spares - shared by the ranges of a disk
  */
 export function gatherPieces(range: ByteRange, spares: Spares, emit: (piece: Uint8Array) => void): Gatherer {
   let position = range.start;
-  let block: Uint8Array | undefined;
-  let length = 0;
+  let length = pieceAt(position);
   let filled = 0;
+  // There is none as long as all that came is zeros: these are compared where they are, and not copied.
+  let block: Uint8Array | undefined;
+
+  function pieceAt(start: number): number {
+    return Math.min(PIECE_BYTES - (start % PIECE_BYTES), range.end - start);
+  }
 
   function begin(): Uint8Array {
-    length = Math.min(PIECE_BYTES - (position % PIECE_BYTES), range.end - position);
+    const memory = (length === PIECE_BYTES ? spares.pop() : undefined) ?? Buffer.allocUnsafeSlow(length);
+    return memory.fill(0, 0, filled);
+  }
+
+  function endPiece(): void {
+    if (block === undefined) for (const piece of zeros(length)) emit(piece);
+    else emit(block);
+    block = undefined;
     filled = 0;
-    return (length === PIECE_BYTES ? spares.pop() : undefined) ?? Buffer.allocUnsafeSlow(length);
+    length = pieceAt(position);
   }
 
   return {
@@ -40,21 +52,14 @@ export function gatherPieces(range: ByteRange, spares: Spares, emit: (piece: Uin
     },
     add(bytes) {
       for (let at = 0; at < bytes.byteLength; ) {
-        block ??= begin();
-        const part = bytes.subarray(at, at + length - filled);
-        block.set(part, filled);
+        const left = length - filled;
+        const part = bytes.byteLength - at <= left && at === 0 ? bytes : bytes.subarray(at, at + left);
+        if (block === undefined && !allZeros(part)) block = begin();
+        block?.set(part, filled);
         at += part.byteLength;
         filled += part.byteLength;
         position += part.byteLength;
-        if (filled < length) return;
-        const whole = block;
-        block = undefined;
-        if (!allZeros(whole)) {
-          emit(whole);
-          continue;
-        }
-        if (length === PIECE_BYTES) spares.push(whole);
-        for (const piece of zeros(length)) emit(piece);
+        if (filled === length) endPiece();
       }
     },
   };

@@ -1,8 +1,10 @@
+import { isShared } from '../archive/zeros.ts';
 import { type Clock, systemClock } from '../cluster/clock.ts';
 import { cancelledBy, TransshipError } from '../errors.ts';
 import { type Reporter, silentReporter } from '../report/reporter.ts';
 import { beyondEnd } from './disk-errors.ts';
 import { createDiskSource } from './disk-source.ts';
+import { PIECE_BYTES } from './gather-pieces.ts';
 import type { VmHttp } from './http.ts';
 import type { ExportLinks } from './links.ts';
 import { measureDisk } from './measure-disk.ts';
@@ -26,6 +28,11 @@ export interface ReadDiskOptions {
   readonly timeout: number;
   /** The first byte to read. Default 0. */
   readonly from?: number;
+  /**
+   * A piece is what it is only until the next one is asked for, when its memory is used again. Without, V8 collects the
+   * garbage of the whole program for each 10 to 20 MiB that are read, which takes a third of the time. Default false.
+   */
+  readonly reuse?: boolean | undefined;
   readonly clock?: Clock | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly reporter?: Reporter | undefined;
@@ -35,8 +42,8 @@ export interface Disk {
   /** Bytes of the whole disk, also where reading begins in its middle. */
   readonly size: number;
   /**
-   * The bytes from `from` to the end, each once, in pieces of 1 MiB at most; the reader may keep them, but not write into
-   * them. Can be read once; leaving early ends all requests.
+   * The bytes from `from` to the end, each once, in pieces of 1 MiB at most; the reader may keep them unless they are reused,
+   * but not write into them. Can be read once; leaving early ends all requests.
    */
   readonly pieces: AsyncIterable<Uint8Array>;
 }
@@ -56,7 +63,7 @@ const RANGE_BYTES = 4 * 1024 * 1024;
  */
 export async function readDisk(volume: string, options: ReadDiskOptions): Promise<Disk> {
   const { http, from = 0, clock = systemClock, reporter = silentReporter, signal } = options;
-  const { ranges = RANGES, rangeBytes = RANGE_BYTES } = options;
+  const { ranges = RANGES, rangeBytes = RANGE_BYTES, reuse = false } = options;
   let done = from;
   let size: number | undefined;
   const where = () => (size === undefined ? 'before its size was known' : `after ${done} of its ${size} bytes`);
@@ -83,6 +90,7 @@ export async function readDisk(volume: string, options: ReadDiskOptions): Promis
         for await (const piece of first.pieces) {
           done += piece.byteLength;
           yield piece;
+          if (reuse && piece.byteLength === PIECE_BYTES && !isShared(piece)) disk.spares.push(piece);
         }
         running.shift();
       }

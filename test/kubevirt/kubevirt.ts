@@ -33,8 +33,11 @@ export interface KubevirtOptions {
   readonly exportApi?: ExportApi;
   /** Whether the feature gate `VMExport` is on; without it every export is refused. Default true. */
   readonly exportGate?: boolean;
-  /** The links from outside: through the proxy (default), with an empty certificate, or none at all. */
-  readonly externalLinks?: 'proxy' | 'without-cert' | 'none';
+  /**
+   * The links from outside: through the proxy (default), with an empty certificate, or none at all; or to another server
+   * in its place, `<host>:<port>` with its certificate as PEM.
+   */
+  readonly externalLinks?: 'proxy' | 'without-cert' | 'none' | { readonly host: string; readonly cert: string };
   /**
    * Internal links: names of Services, as in a cluster (default), which lead nowhere from here; or this machine, to test
    * what runs in a cluster.
@@ -137,6 +140,7 @@ export async function startKubevirt(cluster: TestCluster, options: KubevirtOptio
       exportAuthority: () => state.exporterAuthority,
       external() {
         if (externalLinks === 'none') return undefined;
+        if (typeof externalLinks === 'object') return externalLinks;
         const cert = externalLinks === 'without-cert' ? '' : state.proxyAuthority.cert.trim();
         return { host: `127.0.0.1:${exportProxy.port}`, cert };
       },

@@ -167,6 +167,31 @@ test.each([
   expect(isZeros(change(new Uint8Array(length)))).toBe(expected);
 });
 
+test('with reuse, pieces come whole and share a few pieces of memory', async () => {
+  const large = Buffer.concat([randomBytes(6 * 1024 * KIB), Buffer.alloc(3 * 1024 * KIB), randomBytes(6 * 1024 * KIB)]);
+  const server = await startDiskServer(large);
+  const { reading } = await open(server, { rangeBytes: 1024 * KIB, ranges: 2, reuse: true });
+  const hash = createHash('sha256');
+  const memories = new Set<ArrayBufferLike>();
+  for await (const piece of reading.pieces) {
+    hash.update(piece);
+    memories.add(piece.buffer);
+  }
+  expect(hash.digest('hex')).toBe(digest(large));
+  // Of two ranges and the piece in hand; and the one of zeros.
+  expect(memories.size).toBeLessThanOrEqual(4);
+});
+
+test('a piece that only begins with zeros is told from one of zeros, wherever its first byte of data is', async () => {
+  for (const at of [1, 16 * KIB, 512 * KIB + 3, 1024 * KIB - 1]) {
+    const mixed = Buffer.alloc(2 * 1024 * KIB + 100);
+    mixed[1024 * KIB + at] = 1;
+    const { pieces, bytes } = await readAll(await startDiskServer(mixed), { rangeBytes: 1500 * KIB });
+    expect(bytes.equals(mixed)).toBe(true);
+    expect(isZeros(pieces[0] ?? mixed)).toBe(true);
+  }
+});
+
 test('a chunked answer is read as well', async () => {
   const server = await startDiskServer(disk, (asked) => asked.range !== undefined && serve(asked, { chunked: true }));
   expect(digest((await readAll(server)).bytes)).toBe(digest(disk));
