@@ -20,7 +20,7 @@ const SPARSE_LIMIT_BYTES = 2 * MIB;
 
 type Compression = 'zstd' | 'xz';
 const SUFFIX = { zstd: '.tar.zst', xz: '.tar.xz' } as const;
-/** As Transship does. */
+/** What the issue names; the levels need not be those that Transship takes, and sizes are noted beside the rates. */
 const COMPRESS = { zstd: 'zstd -T0 -3 -q', xz: 'xz -T0 -1' } as const;
 
 /** Disks of virtual machines, out of a cluster and in again, against pipelines of curl and the compressors. */

@@ -11,7 +11,7 @@ import { allZeros } from './zeros.ts';
  */
 
 /** The most data that is held, in bytes. */
-export const HELD_BYTES = 16 * 1024 * 1024;
+export const HELD_BYTES = 4 * 1024 * 1024;
 
 /** Of a larger disk too much would be read again after an interruption: nothing of it is stored while it is held. */
 const MAX_HELD_DISK = 64 * 1024 ** 3;

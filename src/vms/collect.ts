@@ -13,7 +13,7 @@ import type { VmPart } from './part-list.ts';
 
 /** How virtual machines are exported. */
 export interface CollectVmsOptions extends ExportVmOptions {
-  /** How many at once, at most; no more than four are. */
+  /** How many at once, at most; no more than two are. */
   readonly concurrency: number;
 }
 
@@ -25,12 +25,12 @@ export interface CollectedVms {
   readonly owned: readonly OwnedByVm[];
 }
 
-/** More would not be faster, and each takes up to 50 MB. */
-const AT_ONCE = 4;
+/** Two keep the cores of a runner busy, and each takes some 50 MB. */
+const AT_ONCE = 2;
 /** Bytes; four are read at once. */
 const RANGE_BYTES = 4 * 1024 * 1024;
 /** Bytes, where several disks are read at once. */
-const SMALL_RANGE_BYTES = 2 * 1024 * 1024;
+const SMALL_RANGE_BYTES = 1024 * 1024;
 /** Milliseconds without a byte after which a request is ended, and made again. */
 const IDLE_TIMEOUT = 60_000;
 
