@@ -61,7 +61,8 @@ process.on('message', (order: ServerOrder) => {
 process.on('disconnect', () => process.exit());
 
 function say(message: ServerMessage): void {
-  process.send?.(message);
+  // A parent that has gone needs no answer.
+  process.send?.(message, undefined, undefined, () => undefined);
 }
 
 function start({ cert, key, disks: served }: Extract<ServerOrder, { start: unknown }>['start']): void {
