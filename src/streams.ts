@@ -58,20 +58,24 @@ export async function* inTurn<T>(sources: readonly (() => AsyncIterable<T>)[], a
   }
 }
 
-/** Maps a stream with up to `concurrency` items at work at once; results keep the order of the items. */
+/** Maps a stream with up to `concurrency` items at work at once, which may change; results keep the order of the items. */
 export async function* mapInOrder<T, R>(
   items: AsyncIterable<T> | Iterable<T>,
-  concurrency: number,
+  concurrency: number | (() => number),
   map: (item: T) => Promise<R>,
 ): AsyncGenerator<R> {
+  const most = typeof concurrency === 'number' ? () => concurrency : concurrency;
   const running: Promise<R>[] = [];
   try {
     for await (const item of items) {
       const result = map(item);
       result.catch(() => {});
       running.push(result);
-      const oldest = running.length >= concurrency ? running.shift() : undefined;
-      if (oldest !== undefined) yield await oldest;
+      while (running.length >= most()) {
+        const oldest = running.shift();
+        if (oldest === undefined) break;
+        yield await oldest;
+      }
     }
     for (const result of running) yield await result;
   } finally {

@@ -1,6 +1,7 @@
 import type { FrameHasher } from './frame-hasher.ts';
 import type { JournalFile } from './frame-journal.ts';
 import { cutPiece, lengthOf, type Piece } from './frames.ts';
+import { giveMemory, takeMemory } from './shared-memory.ts';
 import { allZeros } from './zeros.ts';
 
 /** A file whose content ends in a chunk. */
@@ -50,7 +51,6 @@ const ZEROS_AT_ONCE = 64 * 1024 * 1024;
 
 /** Zeros take no memory and are only counted; what is not is shared with the thread that digests. */
 export function createChunker(size: number, hasher: FrameHasher): Chunker {
-  const free: Buffer[] = [];
   let length = 0;
   let bytes: Buffer | undefined;
   // What of the content is still to be digested: a part of the chunk, or zeros that are left out.
@@ -66,10 +66,11 @@ export function createChunker(size: number, hasher: FrameHasher): Chunker {
       return;
     }
     if (bytes === undefined) {
-      bytes = free.pop() ?? Buffer.from(new SharedArrayBuffer(size));
+      bytes = takeMemory(size);
       bytes.fill(0, 0, length);
     }
-    bytes.set(piece, length);
+    // `set` would copy byte by byte, for the memory is shared.
+    Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).copy(bytes, length);
   };
   const hash = (piece: Piece) => {
     const adding = hasher.add(piece);
@@ -125,7 +126,7 @@ export function createChunker(size: number, hasher: FrameHasher): Chunker {
         files,
         open,
         release: () => {
-          if (buffer !== undefined) free.push(buffer);
+          if (buffer !== undefined) giveMemory(buffer);
         },
       };
       length = 0;

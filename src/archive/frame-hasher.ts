@@ -1,5 +1,5 @@
-import { Worker } from 'node:worker_threads';
 import { lengthOf, type Piece } from './frames.ts';
+import { startThread, type Thread } from './thread.ts';
 
 /** SHA-1 of one body after the other, on a thread of its own: it takes as long as all the rest of an empty disk. */
 export interface FrameHasher {
@@ -10,7 +10,7 @@ export interface FrameHasher {
   add(piece: Piece): Promise<void>;
   /** Ends the body under way: its SHA-1 in hex, of all that was added before. The next one begins. */
   end(): Promise<string>;
-  /** Ends the thread. What has not been answered by then is rejected. */
+  /** Ends the thread when nobody else uses it; what has not been answered by then is rejected. */
   close(): Promise<void>;
 }
 
@@ -51,70 +51,59 @@ export function digestPieces(
   return { pieces: pass(), sha1: promise };
 }
 
-/** As text: a bundle has no file that a worker could be started from. Zeros come as a number and are not passed on. */
+/** Zeros come as a number and are not passed on. */
 const PROGRAM = `
 const { parentPort } = require('node:worker_threads');
 const { createHash } = require('node:crypto');
 const zeros = Buffer.alloc(65536);
-let hash = createHash('sha1');
-parentPort.on('message', ({ bytes, length }) => {
+const hashes = new Map();
+parentPort.on('message', ({ id, bytes, length }) => {
+  const hash = hashes.get(id) ?? createHash('sha1');
+  hashes.set(id, hash);
   let digest;
   if (bytes !== undefined) hash.update(bytes);
   else if (length !== undefined) for (let left = length; left > 0; left -= zeros.length) hash.update(zeros.subarray(0, left));
   else {
     digest = hash.digest('hex');
-    hash = createHash('sha1');
+    hashes.delete(id);
   }
   parentPort.postMessage(digest);
 });`;
 
-interface Waiting {
-  resolve(digest: unknown): void;
-  reject(error: unknown): void;
-}
+// One for all: it digests faster than the main thread reads, and each takes 12 MB.
+let thread: Thread | undefined;
+let users = 0;
+let ids = 0;
 
-/** Starts the thread. The caller must close it. */
+/** Starts the thread unless it has been. The caller must close it. */
 export function startHasher(): FrameHasher {
-  const worker = new Worker(PROGRAM, { eval: true });
-  // Answers come in the order of the questions.
-  const waiting: Waiting[] = [];
-  let failure: unknown;
-  const fail = (error: unknown) => {
-    failure ??= error;
-    for (const { reject } of waiting.splice(0)) reject(failure);
-  };
-  worker.on('message', (digest: unknown) => waiting.shift()?.resolve(digest));
-  worker.on('error', fail);
-  worker.on('exit', () => fail(new Error('The thread that digests has ended.')));
-  const ask = (message: object, transfer: ArrayBuffer[] = []) => {
-    const answer = new Promise<unknown>((resolve, reject) => {
-      if (failure !== undefined) reject(failure);
-      else waiting.push({ resolve, reject });
-    });
-    // Whoever waits for it is told; nobody may be left to.
-    answer.catch(() => {});
-    worker.postMessage(message, transfer);
-    return answer;
-  };
+  thread ??= startThread(PROGRAM);
+  users += 1;
+  ids += 1;
+  const id = ids;
+  const own = thread;
   return {
     async add(piece) {
       if (lengthOf(piece) === 0) return;
       if (!(piece instanceof Uint8Array)) {
-        await ask({ length: piece.zeros });
+        await own.ask({ id, length: piece.zeros });
       } else if (piece.buffer instanceof SharedArrayBuffer) {
-        await ask({ bytes: piece });
+        await own.ask({ id, bytes: piece });
       } else {
         const copy = new Uint8Array(piece);
-        await ask({ bytes: copy }, [copy.buffer]);
+        await own.ask({ id, bytes: copy }, [copy.buffer]);
       }
     },
     async end() {
-      const digest = await ask({});
+      const digest = await own.ask({ id });
       if (typeof digest !== 'string') throw new Error('The thread that digests gave no digest.');
       return digest;
     },
     async close() {
-      await worker.terminate();
+      users -= 1;
+      if (users > 0) return;
+      thread = undefined;
+      await own.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import type { ByteRange } from './entry.ts';
 import { wrongSize } from './frame-content.ts';
 import type { FrameHasher } from './frame-hasher.ts';
 import { cutPiece, lengthOf, type Piece } from './frames.ts';
+import { giveMemory, takeMemory } from './shared-memory.ts';
 import { otherRanges } from './tar-sparse.ts';
 import { allZeros } from './zeros.ts';
 
@@ -18,6 +19,8 @@ const MAX_HELD_DISK = 64 * 1024 ** 3;
 
 /** Data and holes start at multiples of it. */
 const BLOCK_BYTES = 16 * 1024;
+/** Whose memory is of one piece. */
+const BLOCKS_AT_ONCE = 256;
 
 /** Zeros that are digested at once, and blocks that wait for that. */
 const ZEROS_AT_ONCE = 16 * 1024 * 1024;
@@ -35,6 +38,8 @@ export interface Held {
   data(): Iterable<Uint8Array>;
   /** All of it, zeros as such. */
   pieces(): Iterable<Piece>;
+  /** Gives its memory back. */
+  release(): void;
 }
 
 /** Whether to hold a file of so many bytes. */
@@ -45,13 +50,13 @@ export function isWorthHolding(size: number, most: number): boolean {
 /**
  * Reads a disk until there is more data in it than may be held, and digests what it reads.
  *
- * @param limit - bytes of data
+ * @param limit - bytes of data, which may change
  * @throws TransshipError `ARCHIVE_DAMAGED` when there is more or less of it than its size
  */
 export async function holdDisk(
   pieces: AsyncIterator<Piece>,
   { path, size }: { readonly path: string; readonly size: number },
-  limit: number,
+  limit: () => number,
   hasher: FrameHasher,
 ): Promise<Held> {
   const blocks: { readonly start: number; readonly bytes: Uint8Array }[] = [];
@@ -59,6 +64,16 @@ export async function holdDisk(
   let position = 0;
   let zeros = 0;
   const waiting: Promise<void>[] = [];
+  const memory: Buffer[] = [];
+  let slab: Buffer = Buffer.alloc(0);
+  const takeBlock = () => {
+    const start = (blocks.length % BLOCKS_AT_ONCE) * BLOCK_BYTES;
+    if (start === 0) {
+      slab = takeMemory(BLOCKS_AT_ONCE * BLOCK_BYTES);
+      memory.push(slab);
+    }
+    return slab.subarray(start, start + BLOCK_BYTES).fill(0);
+  };
   const hash = async (piece: Piece) => {
     const adding = hasher.add(piece);
     adding.catch(() => {});
@@ -93,6 +108,7 @@ export async function holdDisk(
       end,
       rest,
       data: () => blocks.map(({ bytes }) => bytes),
+      release: () => memory.splice(0).forEach(giveMemory),
       *pieces() {
         let at = 0;
         for (const { start, bytes } of blocks) {
@@ -122,12 +138,12 @@ export async function holdDisk(
         continue;
       }
       if (part instanceof Uint8Array && !allZeros(part)) {
-        block ??= Buffer.from(new SharedArrayBuffer(BLOCK_BYTES));
-        block.set(part, at);
+        block ??= takeBlock();
+        Buffer.from(part.buffer, part.byteOffset, part.byteLength).copy(block, at);
       }
       if (position % BLOCK_BYTES !== 0) continue;
       await endBlock();
-      if (blocks.length * BLOCK_BYTES > limit) return await held(rest);
+      if (blocks.length * BLOCK_BYTES > limit()) return await held(rest);
     }
   }
   if (position < size) throw wrongSize(path, size, position);

@@ -30,7 +30,7 @@ export interface TarOptions {
   /** Bytes of each chunk but the last. */
   readonly frameBytes: number;
   /** How much data of a disk is held to see whether it has more: see frame-hold.ts. */
-  readonly heldBytes: number;
+  readonly heldBytes: () => number;
   readonly mtime: Date;
   readonly hasher: FrameHasher;
   readonly stored?: StoredTar | undefined;
@@ -89,7 +89,7 @@ export async function* tarChunks(
     const then = whatWas(entry, stored, count, offset < skip);
     count += 1;
     const { body, size, holes } = entry;
-    if (body instanceof Uint8Array || holes !== undefined || !isWorthHolding(size, heldBytes)) {
+    if (body instanceof Uint8Array || holes !== undefined || !isWorthHolding(size, heldBytes())) {
       yield* put(check(await prepare(entry), then), then);
     } else if (then.file !== undefined && (then.isDone || then.file.holes === undefined)) {
       const holes = then.file.holes?.map(([start, length]) => ({ start, length }));
@@ -102,8 +102,10 @@ export async function* tarChunks(
   /** Writes an entry whose holes are yet to be found; when that was begun before, its data is held again. */
   async function* hold(entry: FramedEntry, body: Opens, then: Then): AsyncGenerator<Chunk> {
     const pieces = abortable(body(0), signal);
+    let release = () => {};
     try {
       const held = await holdDisk(pieces, entry, heldBytes, hasher);
+      release = held.release;
       const holes = held.rest === undefined && held.holes.length > 0 ? held.holes : undefined;
       const writing = await prepare({ ...entry, holes }, holes);
       const first = holes === undefined ? held.pieces() : held.data();
@@ -113,6 +115,7 @@ export async function* tarChunks(
           yield { piece: cutFrom(piece, left), isStored: true, isDigested: true };
           left -= lengthOf(piece);
         }
+        held.release();
         if (held.rest === undefined) return;
         async function* others() {
           if (held.rest !== undefined) yield held.rest;
@@ -123,6 +126,7 @@ export async function* tarChunks(
       yield* put({ ...check(writing, then), content }, then);
     } finally {
       await pieces.return(undefined);
+      release();
     }
   }
 

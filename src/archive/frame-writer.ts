@@ -9,13 +9,17 @@ import { HELD_BYTES } from './frame-hold.ts';
 import { type JournalFile, type JournalFrame, storedFiles } from './frame-journal.ts';
 import { tarChunks } from './frame-tar.ts';
 import type { FramedEntry, Piece } from './frames.ts';
+import { useZstdThreads } from './zstd-threads.ts';
 
 /** How an archive in frames is written. */
 export interface FramedOptions {
   readonly compression: FrameCompression;
   /** Bytes of tar in each frame; what the compression asks for, unless a test needs little ones. */
   readonly frameBytes?: number | undefined;
-  /** How much data a disk may have to become a sparse file; 16 MiB, unless a test needs less. */
+  /**
+   * How much data a disk may have to become a sparse file; 4 MiB, unless a test needs less. Archives that are written
+   * side by side share it.
+   */
   readonly heldBytes?: number | undefined;
   /** The time of every file in it. */
   readonly mtime: Date;
@@ -31,9 +35,12 @@ export type ReadStored = (from: number, to: number) => AsyncIterable<Piece>;
 
 /** Bytes to be stored behind those before; with what to add to the journal once they are. */
 export interface FramedPart {
+  /** They may be in memory that is used again: see {@link release}. */
   readonly bytes: Uint8Array;
   /** Nothing for the archive's head and tail, which belong to no frame. */
   readonly frame?: JournalFrame;
+  /** Gives the memory of `bytes` back. To be called by whoever has stored or copied them. */
+  readonly release?: (() => void) | undefined;
 }
 
 /** How many archives are written at this moment: they share the cores, and with them the memory. */
@@ -56,19 +63,21 @@ export async function* writeFramedArchive(
 ): AsyncGenerator<FramedPart> {
   const { compression, mtime, from, signal, heldBytes = HELD_BYTES } = options;
   const codec = frameCodecs[compression];
-  const { frameBytes = codec.frameBytes } = options;
-  writers += 1;
-  const cores = Math.max(1, Math.floor(availableParallelism() / writers));
-  const { threads = Math.min(cores, codec.maxThreads) } = options;
+  const { frameBytes = codec.frameBytes, threads = Math.min(availableParallelism(), codec.maxThreads) } = options;
   // There are hundreds of thousands for a disk of a TiB.
   const frames: StoredFrame[] = from?.frames.map(sizesOf) ?? [];
   const stored = from === undefined ? undefined : { ...storedFiles(from.frames), read: from.read };
   const hasher = startHasher();
+  const endThreads = compression === 'zstd' ? useZstdThreads() : async () => {};
+  writers += 1;
   try {
     const pack = packer(codec);
-    const chunks = tarChunks(entries, { frameBytes, heldBytes, mtime, hasher, stored, signal });
+    const chunks = tarChunks(entries, {
+      ...{ frameBytes, mtime, hasher, stored, signal },
+      heldBytes: () => heldBytes / writers,
+    });
     if (frames.length === 0 && codec.head.byteLength > 0) yield { bytes: codec.head };
-    for await (const part of mapInOrder(chunks, threads + 1, pack)) {
+    for await (const part of mapInOrder(chunks, () => Math.ceil((threads + 1) / writers), pack)) {
       frames.push(sizesOf(part.frame));
       yield part;
     }
@@ -76,8 +85,17 @@ export async function* writeFramedArchive(
     if (tail.byteLength > 0) yield { bytes: tail };
   } finally {
     writers -= 1;
+    await endThreads();
     await hasher.close();
   }
+}
+
+/** The bytes of a part, to be kept for as long as wanted. */
+export function keepBytes({ bytes, release }: FramedPart): Uint8Array {
+  if (release === undefined) return bytes;
+  const kept = Buffer.from(bytes);
+  release();
+  return kept;
 }
 
 async function ended({ sha1, ...file }: EndedFile): Promise<JournalFile> {
@@ -89,7 +107,7 @@ function sizesOf({ length, raw, blocks }: JournalFrame): StoredFrame {
   return blocks === undefined ? { length, raw } : { length, raw, blocks };
 }
 
-function packer(codec: FrameCodec): (chunk: Chunk) => Promise<{ bytes: Uint8Array; frame: JournalFrame }> {
+function packer(codec: FrameCodec): (chunk: Chunk) => Promise<FramedPart & { readonly frame: JournalFrame }> {
   // Of each length once: all runs of zeros are the same frame.
   const zeros = new Map<number, ReturnType<FrameCodec['pack']>>();
   const packZeros = (length: number) => {
@@ -105,10 +123,13 @@ function packer(codec: FrameCodec): (chunk: Chunk) => Promise<{ bytes: Uint8Arra
     if (hashed.status === 'rejected') throw hashed.reason;
     if (packed.status === 'rejected') throw packed.reason;
     const { bytes, blocks } = packed.value;
+    // The one of zeros is used for all of them.
+    const release = chunk.bytes === undefined ? undefined : packed.value.release;
     chunk.release();
     const files = await Promise.all(chunk.files.map(ended));
     return {
       bytes,
+      release,
       frame: {
         length: bytes.byteLength,
         raw: chunk.length,

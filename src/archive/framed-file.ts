@@ -147,8 +147,9 @@ async function write(
   let journal: FileHandle | undefined;
   // The next part is compressed and digested while this one is written.
   let writing = Promise.resolve();
-  const store = async (into: FileHandle, { bytes, frame }: FramedPart, position: number) => {
+  const store = async (into: FileHandle, { bytes, frame, release }: FramedPart, position: number) => {
     await writeAt(file, bytes, position);
+    release?.();
     if (frame !== undefined) await into.appendFile(formatJournalFrame(frame));
   };
   try {

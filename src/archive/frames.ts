@@ -13,7 +13,10 @@ export interface FramedEntry extends Pick<Entry, 'type' | 'linkTarget' | 'mode' 
   readonly path: string;
   /** Bytes; 0 for all but files. */
   readonly size: number;
-  /** All of it when small, else what opens it at a byte: an export that goes on does not read the start again. */
+  /**
+   * All of it when small, else what opens it at a byte: an export that goes on does not read the start again. A piece is
+   * what it is only until the next one is asked for.
+   */
   readonly body: Uint8Array | ((from: number) => AsyncIterable<Piece>);
 }
 

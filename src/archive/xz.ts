@@ -42,17 +42,21 @@ const parts: XzParts = {
 };
 
 /**
- * Compresses with CRC64 on all cores, with lzma-native, or with the `xz` program where there is no sound addon.
+ * Compresses with CRC64, on all cores unless fewer threads are wanted, with lzma-native, or with the `xz` program where there
+ * is no sound addon.
  *
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` where there is neither
  */
-export async function* compressXz(source: Bytes, { platform, load, program } = parts): AsyncGenerator<Uint8Array> {
+export async function* compressXz(
+  source: Bytes,
+  { platform, load, program } = parts,
+  threads = Math.min(availableParallelism(), MAX_THREADS),
+): AsyncGenerator<Uint8Array> {
   const { lzma, error } = await loadAddon(platform, load);
   if (lzma === undefined) {
     yield* runXz('compress', source, program, error);
     return;
   }
-  const threads = Math.min(availableParallelism(), MAX_THREADS);
   const encoder = lzma.createStream('easyEncoder', {
     preset: PRESET,
     threads,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { encrypt } from '../archive/encryption.ts';
-import { writeFramedArchive } from '../archive/frame-writer.ts';
+import { type FramedPart, keepBytes, writeFramedArchive } from '../archive/frame-writer.ts';
 import type { NewPart } from '../archive/part.ts';
 import type { Bytes } from './backend.ts';
 
@@ -24,6 +24,6 @@ export function measure(source: Bytes): { bytes: Bytes; result(): { size: number
   return { bytes: pass(), result: () => ({ size, digest: `sha256:${sha256.copy().digest('hex')}` }) };
 }
 
-async function* bytesOf(parts: AsyncIterable<{ readonly bytes: Uint8Array }>): AsyncGenerator<Uint8Array> {
-  for await (const { bytes } of parts) yield bytes;
+async function* bytesOf(parts: AsyncIterable<FramedPart>): AsyncGenerator<Uint8Array> {
+  for await (const part of parts) yield keepBytes(part);
 }

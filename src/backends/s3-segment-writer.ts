@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { frameCodecs } from '../archive/frame-codec.ts';
 import { JOURNAL_SUFFIX, type JournalFrame, type JournalHead, journalProblem } from '../archive/frame-journal.ts';
 import { SourceChangedError } from '../archive/frame-tar.ts';
-import { writeFramedArchive } from '../archive/frame-writer.ts';
+import { keepBytes, writeFramedArchive } from '../archive/frame-writer.ts';
 import type { NewPart, WrittenPart } from '../archive/part.ts';
 import { cancelledBy } from '../errors.ts';
 import { createInFlight } from './in-flight.ts';
@@ -139,7 +139,9 @@ async function sendSegments(
   };
   try {
     let begun = false;
-    for await (const { bytes, frame } of writeFramedArchive(entries(), options)) {
+    for await (const part of writeFramedArchive(entries(), options)) {
+      const bytes = keepBytes(part);
+      const { frame } = part;
       // Only now: until the first part is there, the files may turn out to be others.
       if (!begun && chain === undefined) await deleteSegments(target);
       begun = true;
