@@ -59,7 +59,7 @@ async function exportRow(vms: VmBed, compression: Compression, count: number): P
   vms.note(`Stored: ${sizes.join(' MB, by the pipeline ')} MB`);
   await checkDisk(vms, ours, compression);
   await rm(raw);
-  const name = `export of a 2 GiB disk to ${SUFFIX[compression]}, against curl | ${COMPRESS[compression]}`;
+  const name = `export of a 2 GiB disk to ${SUFFIX[compression]}, against curl and ${COMPRESS[compression]}`;
   return rowOfPairs(name, 'MiB/s', pairs, { atLeast: 0.9 });
 }
 
@@ -98,7 +98,7 @@ async function importRows(vms: VmBed): Promise<BenchRow[]> {
     },
   );
   return [
-    rowOfPairs('upload of it by an import, against zstd -d | curl -T -', 'MiB/s', pairs, { atLeast: 0.9 }),
+    rowOfPairs('upload of it by an import, against zstd -d and curl -T -', 'MiB/s', pairs, { atLeast: 0.9 }),
     rowOfPairs('  the same, the whole import with all its objects', 'ms', wholes),
   ];
 }
