@@ -4,12 +4,25 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { modesOf } from '../src/inputs/schema.ts';
-import { describeDefault, type InputName, infoOf, inputNames, type Mode, modeNames } from '../src/inputs/table.ts';
+import {
+  cliModes,
+  describeDefault,
+  type InputName,
+  infoOf,
+  inputNames,
+  type Mode,
+  modeNames,
+} from '../src/inputs/table.ts';
 import { outputNames, outputTable } from '../src/outputs.ts';
+
+/** The inputs that a workflow can give: not those of modes that it does not have. */
+export const actionInputs: readonly InputName[] = inputNames.filter((name) =>
+  modesOf(name).some((mode) => !cliModes.includes(mode)),
+);
 
 /** `action.yml` with its inputs and outputs up to date. */
 export function renderAction(current: string): string {
-  const inputs = Object.fromEntries(inputNames.map((name) => [name, actionInput(name)]));
+  const inputs = Object.fromEntries(actionInputs.map((name) => [name, actionInput(name)]));
   const outputs = Object.fromEntries(
     outputNames.map((name) => [
       name,

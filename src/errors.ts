@@ -29,6 +29,9 @@ export type ErrorCode =
   | 'PLAN_CHANGED'
   | 'PLAN_PROBLEMS'
   | 'TEARDOWN_FAILED'
+  | 'BASE_GONE'
+  | 'MANAGED'
+  | 'NOT_EMPTY'
   | 'TIMEOUT'
   | 'CANCELLED';
 

@@ -5,6 +5,7 @@ import { oneOf, quote } from './inputs/parsers.ts';
 import { chooseStorage, findConflicts, type GivenInputs, type Problem, type Storage } from './inputs/rules.ts';
 import { modesOf, schema } from './inputs/schema.ts';
 import {
+  cliModes,
   DEFAULT_PATH,
   type Door,
   type InputName,
@@ -35,6 +36,8 @@ export type PromoteInputs = Extract<Inputs, { mode: 'promote' }>;
 export type TeardownInputs = Extract<Inputs, { mode: 'teardown' }>;
 export type ListInputs = Extract<Inputs, { mode: 'list' }>;
 export type VerifyInputs = Extract<Inputs, { mode: 'verify' }>;
+export type ClearInputs = Extract<Inputs, { mode: 'clear' }>;
+export type WatchInputs = Extract<Inputs, { mode: 'watch' }>;
 
 /** Inputs as a caller wrote them: names that may be unknown, texts that may be wrong. */
 export type RawInputs = Readonly<Record<string, string>>;
@@ -56,7 +59,7 @@ export function parseInputs(all: RawInputs, door: Door, more: readonly Problem[]
     ...empty
       .filter((name) => name !== 'mode')
       .map((input) => ({ input, message: 'has no value. Give it one, or leave it out.' })),
-    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explain(issue, raw))),
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explain(issue, raw, door))),
   ];
   const mode = modeNames.find((name) => name === raw.mode);
   if (mode !== undefined) {
@@ -84,27 +87,29 @@ function explainUnknown(name: string): string {
   return `is not an input. ${nearest === undefined ? `There are: ${inputNames.join(', ')}.` : `Did you mean ${nearest}?`}`;
 }
 
-function explain(issue: z.core.$ZodIssue, raw: RawInputs): Problem[] {
+function explain(issue: z.core.$ZodIssue, raw: RawInputs, door: Door): Problem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => ({
       input: name,
-      message: isInputName(name) ? explainForeign(name, raw) : explainUnknown(name),
+      message: isInputName(name) ? explainForeign(name, raw, door) : explainUnknown(name),
     }));
   }
   const input = String(issue.path[0] ?? 'mode');
-  return [{ input, message: input === 'mode' ? explainMode(raw.mode) : issue.message }];
+  return [{ input, message: input === 'mode' ? explainMode(raw.mode, door) : issue.message }];
 }
 
-function explainForeign(name: InputName, raw: RawInputs): string {
+function explainForeign(name: InputName, raw: RawInputs, door: Door): string {
   const value = infoOf(name).secret ? 'was given, but' : quote(raw[name] ?? '');
-  const modes = modesOf(name);
-  return `${value} does not belong to mode ${raw.mode}. Remove it: it is for mode ${oneOf(modes)}.`;
+  const there = modesOf(name).filter((mode) => door === 'cli' || !cliModes.includes(mode));
+  const whose = there.length === 0 ? 'the command line' : `mode ${oneOf(there)}`;
+  return `${value} does not belong to mode ${raw.mode}. Remove it: it is for ${whose}.`;
 }
 
-function explainMode(mode: string | undefined): string {
-  const allowed = `Give ${oneOf(modeNames)}.`;
+function explainMode(mode: string | undefined, door: Door): string {
+  const modes = modeNames.filter((name) => door === 'cli' || !cliModes.includes(name));
+  const allowed = `Give ${oneOf(modes)}.`;
   if (mode === undefined) return `is missing. ${allowed}`;
-  const nearest = findNearest(mode, modeNames);
+  const nearest = findNearest(mode, modes);
   return `${quote(mode)} is not a mode. ${allowed}${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`;
 }
 

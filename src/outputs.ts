@@ -23,6 +23,17 @@ export interface Outputs {
   /** In `--output json` only: it may be larger than what a workflow's outputs take. */
   readonly plan?: Plan | undefined;
   readonly snapshots?: readonly StoredSnapshot[] | undefined;
+  /** What was deleted of a backend, or would be in a dry run. */
+  readonly removed?: readonly RemovedItem[] | undefined;
+}
+
+/** Something that was deleted of a backend. */
+export interface RemovedItem {
+  readonly what: 'snapshot' | 'unfinished' | 'upload' | 'parts';
+  /** Of a snapshot. */
+  readonly id?: string | undefined;
+  readonly location: string;
+  readonly size: number;
 }
 
 export type OutputName = Exclude<keyof Outputs, 'plan'>;
@@ -107,6 +118,11 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
     description: 'JSON array of the snapshots there are, newest first.',
     modes: ['list'],
     example: '[{"id":"26-01-31_12-00-00","state":"complete",…}]',
+  },
+  removed: {
+    description: 'JSON array of what was deleted of the backend, or in a dry run would be.',
+    modes: ['export', 'clear'],
+    example: '[{"what":"snapshot","id":"26-01-31_12-00-00","location":"…","size":482113}]',
   },
 };
 

@@ -25,6 +25,9 @@ const snapshotSchema = z.object({
     exclude: z.optional(z.array(z.string())),
     history: z.union([z.literal('all'), z.int().check(z.positive())]),
   }),
+  manager: z.optional(
+    z.object({ cluster: z.optional(z.string()), namespace: z.string(), release: z.string(), path: z.string() }),
+  ),
   kinds: z.optional(
     z.array(
       z.object({
@@ -57,6 +60,17 @@ export interface SnapshotKind {
   readonly versions: readonly string[];
 }
 
+/** Who keeps the stored state of a place up to date: a release of Transship in a cluster. */
+export interface Manager {
+  /** The uid of the namespace kube-system; absent where it may not be read. */
+  readonly cluster?: string | undefined;
+  readonly namespace: string;
+  /** The name of its Helm release. */
+  readonly release: string;
+  /** Where it writes to: `s3://bucket/prefix` without a slash at the end, or an absolute path. */
+  readonly path: string;
+}
+
 /** What `_snapshot.json` says: where an archive comes from and what it was asked to hold. */
 export interface Snapshot {
   /** `YY-MM-DD_HH-MM-SS`, UTC. */
@@ -81,13 +95,15 @@ export interface Snapshot {
     /** How many revisions of each release. */
     readonly history: 'all' | number;
   };
+  /** What wrote it, where that keeps writing there: an import does not bring it in again. */
+  readonly manager?: Manager | undefined;
   /** What the source served; there when the snapshot holds resources. */
   readonly kinds?: readonly SnapshotKind[] | undefined;
 }
 
 /** A snapshot's entry; the first of an archive. */
-export function snapshotEntry({ id, created, tool, cluster, scope, kinds }: Snapshot): Entry {
-  const json = { formatVersion: FORMAT_VERSION, id, created: created.toISOString(), tool, cluster, scope };
+export function snapshotEntry({ id, created, tool, cluster, scope, manager, kinds }: Snapshot): Entry {
+  const json = { formatVersion: FORMAT_VERSION, id, created: created.toISOString(), tool, cluster, scope, manager };
   const text = JSON.stringify(json, undefined, 2);
   if (kinds === undefined) return entryOf(SNAPSHOT_PATH, `${text}\n`);
   // A kind a line: there are hundreds, and few will look.

@@ -30,6 +30,71 @@ export interface StoredSnapshot {
 export interface WrittenSnapshot extends StoredSnapshot {
   /** The page of the artifact, for the artifact backend. */
   readonly artifactUrl?: string | undefined;
+  /** Bytes that were sent, where others were copied. */
+  readonly sent?: number | undefined;
+}
+
+/** A tree that is stored, as what another one is written beside. */
+export interface TreeBase {
+  readonly snapshot: StoredSnapshot;
+  /**
+   * Whether that tree has a file of this path whose stored bytes are those of the entry that is written. Such a file is
+   * copied where the storage is, without sending it.
+   */
+  holds(path: string): boolean;
+}
+
+/** What is in the way of a snapshot, or was one: nothing that could be imported. */
+export interface Leftover {
+  /** An unfinished archive or tree, an upload that was never completed, the parts of an export that did not end. */
+  readonly what: 'snapshot' | 'upload' | 'parts';
+  /** What a user would type, or what they would recognise. */
+  readonly location: string;
+  /** Bytes, as far as known. */
+  readonly size: number;
+  /** The last sign of life, by the storage's clock. */
+  readonly modified: Date;
+}
+
+/** All that is at a path. */
+export interface Survey {
+  /** As `list` gives them. */
+  readonly snapshots: readonly StoredSnapshot[];
+  readonly leftovers: readonly Leftover[];
+  /** The storage's time when it was looked at. */
+  readonly now: Date;
+  /** What Transship did not write, the first of it by name. */
+  readonly foreign: readonly string[];
+  /** How much of that there is, at least. */
+  readonly foreignCount: number;
+  /** Saved plans, which belong to no snapshot. */
+  readonly plans: readonly string[];
+}
+
+/** The text of a lease. */
+export interface StoredLease {
+  readonly text: string;
+  /** Stands for exactly this text: an ETag, a number. */
+  readonly version: string;
+  /** Milliseconds since it was written, by the storage's clock. */
+  readonly age: number;
+}
+
+/** One small text at a path, `_manager.json`, that is only ever replaced by who has read it. */
+export interface LeaseStore {
+  /** @throws TransshipError `BACKEND` when the storage refuses or fails */
+  read(signal?: AbortSignal): Promise<StoredLease | undefined>;
+  /**
+   * Writes the text, of several at once only one.
+   *
+   * @param expected - the version that is replaced; undefined when there should be none
+   * @returns the new version; undefined when another one is there by now
+   * @throws TransshipError `BACKEND` when the storage refuses or fails, or knows no conditional writes. After a failure
+   *   on the way it may have been written all the same
+   */
+  write(text: string, expected: string | undefined, signal?: AbortSignal): Promise<string | undefined>;
+  /** Removes it, whatever it is. */
+  remove(signal?: AbortSignal): Promise<void>;
 }
 
 /** Where snapshots are kept. An instance is bound to one `path` (a folder, file, `s3://bucket/prefix`, artifact name). */
@@ -56,9 +121,18 @@ export interface Backend {
    *   `manifest` end in `.age`. Bodies that are streams are read before the next entry is asked for
    * @throws TransshipError `SNAPSHOT_EXISTS` when there already is one with that id: nothing is ever overwritten
    * @throws TransshipError `BACKEND` when the storage refuses or fails
+   * @param base - a tree at the same path, of which files are copied
    * @throws TransshipError `INPUT` when this backend keeps archives only
+   * @throws TransshipError `BASE_GONE` when a file that `base` holds is not there, or not as it was: nothing is left of
+   *   the new tree, and it can be written without a base
    */
-  writeTree(id: string, cluster: string, entries: AsyncIterable<Entry>, signal?: AbortSignal): Promise<WrittenSnapshot>;
+  writeTree(
+    id: string,
+    cluster: string,
+    entries: AsyncIterable<Entry>,
+    signal?: AbortSignal,
+    base?: TreeBase,
+  ): Promise<WrittenSnapshot>;
 
   /** All snapshots at this path, newest first; archives and trees; unfinished ones included and marked. */
   list(): Promise<StoredSnapshot[]>;
@@ -125,4 +199,25 @@ export interface Backend {
    * @throws TransshipError `BACKEND` when the storage refuses or fails
    */
   readPlan(id: string, signal?: AbortSignal): Promise<Buffer | undefined>;
+
+  /** Looks at all that is at this path, also at what is no snapshot. */
+  survey(signal?: AbortSignal): Promise<Survey>;
+
+  /**
+   * Deletes a snapshot with its parts. What says that it is whole goes first: one that is deleted half is not listed as
+   * complete. One that is gone already is no failure.
+   *
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  remove(snapshot: StoredSnapshot, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Deletes what {@link survey} found.
+   *
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  removeLeftover(leftover: Leftover, signal?: AbortSignal): Promise<void>;
+
+  /** The lease of who keeps this path up to date; undefined where nobody can, for a backend of artifacts. */
+  readonly lease: LeaseStore | undefined;
 }

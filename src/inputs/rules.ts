@@ -1,3 +1,4 @@
+import { daemonConflicts } from './daemon-rules.ts';
 import { oneOf, quote } from './parsers.ts';
 import { type BackendName, backendNames } from './schema.ts';
 import type { Door, InputName } from './table.ts';
@@ -63,6 +64,7 @@ export function findConflicts(given: GivenInputs, storage: Storage | undefined, 
     ...promoteConflicts(given, storage),
     ...teardownConflicts(given),
     ...vmConflicts(given),
+    ...daemonConflicts(given, storage, door),
   ];
 }
 
@@ -145,7 +147,7 @@ function resourceConflicts(given: GivenInputs): Problem[] {
 }
 
 function isCollecting({ mode }: GivenInputs): boolean {
-  return mode === 'export' || mode === 'promote';
+  return mode === 'export' || mode === 'promote' || mode === 'watch';
 }
 
 function isTrue(text: string | undefined): boolean {

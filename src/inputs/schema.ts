@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { parseRetention } from './parse-retention.ts';
 import {
   type Parse,
   parseBoolean,
@@ -89,6 +90,19 @@ const given = {
     digest: z.optional(text(parseDigest)),
     identity: z.optional(text(parseText)),
   },
+  format: z.prefault(text(parseChoice('archive', 'helm-export')), inputTable.format.default),
+  managing: {
+    manager: z.optional(
+      text(
+        parsePattern(
+          /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9]([a-z0-9.-]{0,51}[a-z0-9])?$/,
+          'is not a manager. Give namespace/release, such as transship/transship.',
+        ),
+      ),
+    ),
+    'take-over': no,
+    retention: z.optional(text(parseRetention)),
+  },
   selection: {
     namespace: z.optional(text(parseList(parseNamespaceGlob))),
     selector: z.optional(text(parseText)),
@@ -97,12 +111,14 @@ const given = {
     history: z.prefault(text(parseHistory), inputTable.history.default),
     vms: z.optional(text(parseList(parseVmPattern))),
   },
-  collecting: {
+  gathering: {
     'cluster-resources': z.prefault(
       text(parseChoice('needed', 'all', 'none')),
       inputTable['cluster-resources'].default,
     ),
     strict: no,
+  },
+  collectingVms: {
     'vm-snapshots': z.optional(text(parseList(parseVmPattern))),
     pvcs: z.optional(text(parseList(parseVmPattern))),
     'running-vms': z.prefault(text(parseChoice('error', 'snapshot', 'stop')), inputTable['running-vms'].default),
@@ -138,6 +154,17 @@ const given = {
 };
 
 const include = text(parseList(parseChoice('releases', 'resources', 'vms')));
+const watchInclude = text(
+  parseList((what) =>
+    what === 'vms'
+      ? {
+          problem:
+            '"vms" is not for mode watch: changes of disks cannot be watched. Export virtual machines on a schedule, with mode export.',
+        }
+      : parseChoice('releases', 'resources')(what),
+  ),
+);
+const { vms: _vms, ...watchedSelection } = given.selection;
 const concurrency = text(parseInteger(1, 64));
 
 /** What the modes that bring things into a cluster have in common; `plan` takes all of it, so that it can be given the same. */
@@ -165,6 +192,7 @@ const importing = {
   ),
   'vm-identity': z.prefault(text(parseChoice('new', 'keep')), inputTable['vm-identity'].default),
   'run-strategy': z.optional(text(parseChoice('Always', 'Halted', 'Manual', 'RerunOnFailure', 'Once'))),
+  'manager-path': z.optional(text(parseText)),
   concurrency: z.prefault(concurrency, inputTable.concurrency.default.import),
 };
 
@@ -185,9 +213,12 @@ const shapes = {
     mode: z.literal('export'),
     include: z.prefault(include, inputTable.include.default.export),
     ...given.selection,
-    ...given.collecting,
+    ...given.gathering,
+    ...given.collectingVms,
     ...given.storage,
     ...given.writing,
+    format: given.format,
+    ...given.managing,
     ...given.cluster,
     ...given.run,
     timeout: given.helm.timeout,
@@ -231,7 +262,8 @@ const shapes = {
     mode: z.literal('promote'),
     include: z.prefault(include, inputTable.include.default.promote),
     ...given.selection,
-    ...given.collecting,
+    ...given.gathering,
+    ...given.collectingVms,
     ...given.storage,
     ...given.writing,
     ...given.cluster,
@@ -244,6 +276,39 @@ const shapes = {
   },
   list: { mode: z.literal('list'), ...given.storage, ...given.otherRun, ...given.run },
   verify: { mode: z.literal('verify'), ...given.storage, ...given.otherRun, ...given.reading, ...given.run },
+  clear: {
+    mode: z.literal('clear'),
+    ...given.storage,
+    ...given.otherRun,
+    retention: given.managing.retention,
+    'dry-run': no,
+    yes: no,
+    ...given.run,
+  },
+  watch: {
+    mode: z.literal('watch'),
+    include: z.prefault(watchInclude, inputTable.include.default.watch),
+    ...watchedSelection,
+    ...given.gathering,
+    ...given.storage,
+    ...given.writing,
+    ...given.managing,
+    ...given.cluster,
+    interval: z.prefault(text(parseTtl), inputTable.interval.default),
+    'on-change': no,
+    settle: z.prefault(text(parseDuration), inputTable.settle.default),
+    'push-retry': z.prefault(text(parseDuration), inputTable['push-retry'].default),
+    listen: z.optional(
+      text(
+        parsePattern(
+          /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]*):\d{1,5}$/,
+          'is no place to listen. Give host:port, such as 127.0.0.1:8080, or :8080.',
+        ),
+      ),
+    ),
+    concurrency: z.prefault(concurrency, inputTable.concurrency.default.watch),
+    ...given.run,
+  },
   teardown: {
     mode: z.literal('teardown'),
     environment: given.environment,
@@ -265,7 +330,9 @@ export const schema = z.discriminatedUnion('mode', [
   z.strictObject(shapes.promote),
   z.strictObject(shapes.list),
   z.strictObject(shapes.verify),
+  z.strictObject(shapes.clear),
   z.strictObject(shapes.teardown),
+  z.strictObject(shapes.watch),
 ]);
 
 /** The modes an input belongs to. */

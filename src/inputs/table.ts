@@ -1,8 +1,22 @@
+import { daemonInputTable } from './daemon-table.ts';
 import { vmInputTable } from './vm-table.ts';
 
 /** The modes there are, in the order help and documents show them. */
-export const modeNames = ['export', 'plan', 'import', 'promote', 'list', 'verify', 'teardown'] as const;
+export const modeNames = [
+  'export',
+  'plan',
+  'import',
+  'promote',
+  'list',
+  'verify',
+  'clear',
+  'teardown',
+  'watch',
+] as const;
 export type Mode = (typeof modeNames)[number];
+
+/** Modes that a workflow does not have: they run until they are stopped. */
+export const cliModes: readonly Mode[] = ['watch'];
 
 /** A door to the program: the workflow step or the command line. */
 export type Door = 'action' | 'cli';
@@ -56,9 +70,23 @@ export const modeTable: Readonly<Record<Mode, ModeInfo>> = {
     description: 'Check that a snapshot is whole, without a cluster.',
     examples: ['verify --path ./snapshots', 'verify --path s3://backups/stage --snapshot 26-01-31_12-00-00'],
   },
+  clear: {
+    description: 'Delete stored snapshots: all of a path, or those that a retention does not keep.',
+    examples: [
+      'clear --path s3://backups/stage --retention last=7,daily=7,weekly=4,monthly=12 --dry-run',
+      'clear --path ./snapshots --yes',
+    ],
+  },
   teardown: {
     description: 'Remove what imports with an environment have brought.',
     examples: ['teardown --environment pr-42', 'teardown --expired --dry-run'],
+  },
+  watch: {
+    description: 'Keep the stored state up to date until it is stopped; not in a workflow.',
+    examples: [
+      "watch -n '*' --include releases,resources --path s3://backups/prod --layout tree --on-change --retention daily=14",
+      'watch -n shop --path ./snapshots --interval 1h --listen 127.0.0.1:8080',
+    ],
   },
 };
 
@@ -92,7 +120,8 @@ export interface InputInfo {
 
 export const inputTable = {
   mode: {
-    description: 'What to do: export, plan, import, promote, list, verify or teardown.',
+    description:
+      'What to do: export, plan, import, promote, list, verify, clear or teardown; on the command line also watch.',
     group: 'What',
     placeholder: 'mode',
   },
@@ -103,6 +132,7 @@ export const inputTable = {
     list: true,
     defaultNote: {
       export: "the kubeconfig's current namespace",
+      watch: "the kubeconfig's current namespace",
       promote: "the kubeconfig's current namespace",
       plan: 'all in the snapshot',
       import: 'all in the snapshot',
@@ -115,7 +145,7 @@ export const inputTable = {
     group: 'What',
     placeholder: 'list',
     list: true,
-    default: { export: 'releases', promote: 'releases' },
+    default: { export: 'releases', promote: 'releases', watch: 'releases' },
     defaultNote: { plan: 'all in the snapshot', import: 'all in the snapshot' },
   },
   selector: {
@@ -172,7 +202,7 @@ export const inputTable = {
       list: DEFAULT_PATH,
       verify: DEFAULT_PATH,
     },
-    defaultNote: { promote: 'nothing is stored' },
+    defaultNote: { promote: 'nothing is stored', clear: 'none: it has to be named', watch: 'none: it has to be named' },
   },
   snapshot: {
     description: 'Which snapshot to read: an id such as 26-01-31_12-00-00, or latest.',
@@ -424,9 +454,10 @@ export const inputTable = {
       'How much runs at once: requests to the cluster on export, releases on import, promote and teardown (objects: 16).',
     group: 'Run',
     placeholder: 'N',
-    default: { export: '8', plan: '4', import: '4', promote: '4', teardown: '4' },
+    default: { export: '8', plan: '4', import: '4', promote: '4', teardown: '4', watch: '8' },
   },
   ...vmInputTable,
+  ...daemonInputTable,
   'github-token': {
     description: 'Token to read artifacts of other runs and repositories with.',
     group: 'Run',

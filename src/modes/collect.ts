@@ -1,11 +1,11 @@
 import type { Entry } from '../archive/entry.ts';
-import { snapshotEntry } from '../archive/snapshot.ts';
+import { type Manager, snapshotEntry } from '../archive/snapshot.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type Discovery, discover } from '../cluster/discovery.ts';
 import { readIdentity } from '../cluster/identity.ts';
 import { collectCrds } from '../crds/collect.ts';
 import { createCrdNeeds } from '../crds/needs.ts';
-import type { ExportInputs, PromoteInputs } from '../inputs.ts';
+import type { ExportInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
 import { type CollectedReleases, collectReleases } from '../releases/collect.ts';
 import { driversOf } from '../releases/drivers.ts';
@@ -18,12 +18,20 @@ import type { CollectedVms } from '../vms/collect.ts';
 import { vmsEntry } from '../vms/part-list.ts';
 import type { RunContext } from './run.ts';
 
+/** The inputs that say what a snapshot is to hold; every mode that writes one has them. */
+export type CollectInputs = Pick<
+  ExportInputs,
+  'include' | 'selector' | 'exclude' | 'history' | 'strict' | 'cluster-resources' | 'restore-status' | 'concurrency'
+>;
+
 /** What an export was asked for. */
 export interface Collecting {
   readonly id: string;
   readonly created: Date;
   readonly namespaces: readonly string[];
-  readonly inputs: ExportInputs | PromoteInputs;
+  readonly inputs: CollectInputs;
+  /** What keeps the place up to date that the snapshot is written to. */
+  readonly manager?: Manager | undefined;
   readonly context: RunContext;
   /** Virtual machines that are exported already, into archives of their own. */
   readonly vms?: CollectedVms | undefined;
@@ -106,7 +114,7 @@ function collect(cluster: Cluster, { namespaces, inputs, context }: Collecting, 
 
 async function* describeSnapshot(
   cluster: Cluster,
-  { id, created, namespaces, inputs, context }: Collecting,
+  { id, created, namespaces, inputs, context, manager }: Collecting,
   discovery: Discovery | undefined,
 ): AsyncGenerator<Entry> {
   const { include, selector, exclude, history } = inputs;
@@ -117,6 +125,7 @@ async function* describeSnapshot(
     tool: { name: 'transship', version: context.version },
     cluster: { uid, version, context: cluster.context },
     scope: { namespaces, include, selector, exclude, history },
+    manager,
     kinds: discovery && snapshotKinds(discovery),
   });
 }

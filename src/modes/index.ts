@@ -1,5 +1,6 @@
 import type { Inputs } from '../inputs.ts';
 import type {
+  RunClear,
   RunContext,
   RunExport,
   RunImport,
@@ -9,6 +10,7 @@ import type {
   RunResult,
   RunTeardown,
   RunVerify,
+  RunWatch,
 } from './run.ts';
 
 /** Runs the mode that the inputs ask for; loads only that one. */
@@ -40,6 +42,14 @@ export async function runMode(inputs: Inputs, context: RunContext): Promise<RunR
     }
     case 'verify': {
       const { run }: { run: RunVerify } = await import('./verify.ts');
+      return run(inputs, context);
+    }
+    case 'clear': {
+      const { run }: { run: RunClear } = await import('./clear.ts');
+      return run(inputs, context);
+    }
+    case 'watch': {
+      const { run }: { run: RunWatch } = await import('./watch.ts');
       return run(inputs, context);
     }
   }

@@ -1,4 +1,5 @@
 import type {
+  ClearInputs,
   ExportInputs,
   ImportInputs,
   ListInputs,
@@ -6,6 +7,7 @@ import type {
   PromoteInputs,
   TeardownInputs,
   VerifyInputs,
+  WatchInputs,
 } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -22,6 +24,8 @@ export interface RunContext {
   readonly temporaryDirectory: string;
   /** Labels what is made in clusters for a while, so that the clean-up of a killed run finds it. */
   readonly run: string;
+  /** Asks a person yes or no; undefined where nobody can answer. */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Transship's own version, such as `0.1.0`. */
   readonly version: string;
 }
@@ -59,6 +63,16 @@ export type Summary =
     }
   | { readonly mode: 'list' }
   | {
+      readonly mode: 'clear';
+      /** Nothing was deleted: it is what would be. */
+      readonly dryRun: boolean;
+      /** The person who was asked said no. */
+      readonly declined: boolean;
+      /** How many snapshots stay. */
+      readonly kept: number;
+    }
+  | { readonly mode: 'watch'; readonly cluster: string /** How many snapshots were stored. */; readonly stored: number }
+  | {
       readonly mode: 'verify';
       /** How many files the archive holds, and their bytes uncompressed. */
       readonly files: number;
@@ -87,3 +101,5 @@ export type RunPromote = Run<PromoteInputs>;
 export type RunTeardown = Run<TeardownInputs>;
 export type RunList = Run<ListInputs>;
 export type RunVerify = Run<VerifyInputs>;
+export type RunClear = Run<ClearInputs>;
+export type RunWatch = Run<WatchInputs>;

@@ -58,7 +58,9 @@ describe('help', () => {
         'promote',
         'list',
         'verify',
+        'clear',
         'teardown',
+        'watch',
       ]);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     },
@@ -135,12 +137,12 @@ describe('wrong command lines end with status 2, say why on standard error, and 
     [
       'an unknown mode',
       ['exprot'],
-      'error: mode: "exprot" is not a mode. Give export, plan, import, promote, list, verify or teardown. Did you mean export?\nSee transship --help.\n',
+      'error: mode: "exprot" is not a mode. Give export, plan, import, promote, list, verify, clear, teardown or watch. Did you mean export?\nSee transship --help.\n',
     ],
     [
       'a flag before the mode',
       ['--verbose', 'export'],
-      'error: mode: is missing. Give export, plan, import, promote, list, verify or teardown.\nSee transship --help.\n',
+      'error: mode: is missing. Give export, plan, import, promote, list, verify, clear, teardown or watch.\nSee transship --help.\n',
     ],
     [
       'a mistyped flag, whose value is not blamed too',

@@ -26,6 +26,8 @@ describe('what a mode gets when only the mode is given', () => {
       history: 'all',
       layout: 'archive',
       'allow-plaintext': false,
+      format: 'archive',
+      'take-over': false,
       concurrency: 8,
       summary: true,
       backend: 'local',
@@ -273,17 +275,21 @@ describe('where snapshots are kept', () => {
 
 describe('what is refused, and in which words', () => {
   it.each<[string, RawInputs, string]>([
-    ['no mode', {}, 'mode: is missing. Give export, plan, import, promote, list, verify or teardown.'],
-    ['an empty mode', { mode: '' }, 'mode: is missing. Give export, plan, import, promote, list, verify or teardown.'],
+    ['no mode', {}, 'mode: is missing. Give export, plan, import, promote, list, verify, clear, teardown or watch.'],
+    [
+      'an empty mode',
+      { mode: '' },
+      'mode: is missing. Give export, plan, import, promote, list, verify, clear, teardown or watch.',
+    ],
     [
       'a mistyped mode',
       { mode: 'improt' },
-      'mode: "improt" is not a mode. Give export, plan, import, promote, list, verify or teardown. Did you mean import?',
+      'mode: "improt" is not a mode. Give export, plan, import, promote, list, verify, clear, teardown or watch. Did you mean import?',
     ],
     [
-      'a mode that is not there yet',
-      { mode: 'clear' },
-      'mode: "clear" is not a mode. Give export, plan, import, promote, list, verify or teardown.',
+      'a mode that there is not',
+      { mode: 'mirror' },
+      'mode: "mirror" is not a mode. Give export, plan, import, promote, list, verify, clear, teardown or watch.',
     ],
     [
       'a mistyped input',
@@ -303,7 +309,7 @@ describe('what is refused, and in which words', () => {
     [
       'a secret of another mode, which is not shown',
       { mode: 'verify', kubeconfig: 'hunter2' },
-      'kubeconfig: was given, but does not belong to mode verify. Remove it: it is for mode export, plan, import, promote or teardown.',
+      'kubeconfig: was given, but does not belong to mode verify. Remove it: it is for mode export, plan, import, promote, teardown or watch.',
     ],
     ['a flag without a value', { mode: 'list', path: '' }, 'path: has no value. Give it one, or leave it out.'],
     ['a word for a boolean', { mode: 'import', wait: 'yes' }, 'wait: "yes" is neither true nor false.'],
@@ -551,8 +557,8 @@ describe('what is refused, and in which words', () => {
         '5 inputs are wrong:',
         '- history: "some" is not allowed. Give all, or how many of the newest revisions (1 or more).',
         '- wait: "true" does not belong to mode export. Remove it: it is for mode plan, import or promote.',
-        '- run-id: "12" does not belong to mode export. Remove it: it is for mode plan, import, list or verify.',
-        '- repository: "x" does not belong to mode export. Remove it: it is for mode plan, import, list or verify.',
+        '- run-id: "12" does not belong to mode export. Remove it: it is for mode plan, import, list, verify or clear.',
+        '- repository: "x" does not belong to mode export. Remove it: it is for mode plan, import, list, verify or clear.',
         '- s3region: is not an input. Did you mean s3-region?',
       ].join('\n'),
     );

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { renderAction, renderReadme } from '../../scripts/generate-docs.ts';
+import { actionInputs, renderAction, renderReadme } from '../../scripts/generate-docs.ts';
 import { modesOf, schema } from '../../src/inputs/schema.ts';
 import { defaultOf, infoOf, inputNames, modeNames } from '../../src/inputs/table.ts';
 import { outputNames } from '../../src/outputs.ts';
@@ -31,7 +31,7 @@ describe('action.yml', () => {
   const action = parse(read('action.yml'));
 
   it('declares every input and output, described', () => {
-    expect(Object.keys(action.inputs)).toEqual(inputNames);
+    expect(Object.keys(action.inputs)).toEqual(actionInputs);
     expect(Object.keys(action.outputs)).toEqual(outputNames);
     for (const entry of [...Object.values(action.inputs), ...Object.values(action.outputs)]) {
       expect(entry).toHaveProperty('description', expect.stringMatching(/\S{2,}.*\.$/));
@@ -39,13 +39,13 @@ describe('action.yml', () => {
   });
 
   it('gives no default to an input that some mode refuses: the runner would pass it to every mode', () => {
-    for (const name of inputNames.filter((input) => action.inputs[input].default !== undefined)) {
+    for (const name of actionInputs.filter((input) => action.inputs[input].default !== undefined)) {
       expect(modesOf(name)).toEqual(modeNames);
     }
   });
 
   it('requires the mode alone', () => {
-    expect(inputNames.filter((name) => action.inputs[name].required)).toEqual(['mode']);
+    expect(actionInputs.filter((name) => action.inputs[name].required)).toEqual(['mode']);
   });
 
   it('runs the one bundle as main and as post on Node 24', () => {
