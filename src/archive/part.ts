@@ -56,6 +56,8 @@ export interface PartStore {
   write(part: NewPart): Promise<WrittenPart>;
   /** To be called when the snapshot is in place: removes what only served to go on. */
   finish(): Promise<void>;
+  /** To be called instead when it will not be: what is stored stays, and any other export may go on with it. */
+  close(): Promise<void>;
 }
 
 /** A part that is being read. */

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { damaged } from './damage.ts';
 import type { Entry } from './entry.ts';
-import { readArchive } from './read.ts';
+import { measure } from './measure.ts';
+import { type OtherFormat, readArchive } from './read.ts';
 import { type Bytes, joinPieces } from './streams.ts';
 import { openTemporaryFile, type TemporaryFile } from './temporary-file.ts';
 import { readTree } from './tree.ts';
@@ -15,6 +15,8 @@ export interface SpoolOptions {
   readonly digest?: string | undefined;
   /** age's secret keys, for a snapshot that is encrypted. */
   readonly identities?: readonly string[] | undefined;
+  /** What the file may hold besides a tar. */
+  readonly other?: OtherFormat | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Opens an empty file, for reading and writing, by its path. Replaced in tests. */
   readonly openFile?: ((path: string) => Promise<FileHandle>) | undefined;
@@ -64,17 +66,8 @@ const PURPOSE = {
  * @throws TransshipError `BACKEND` when the disk is full or the directory can't be written
  */
 export function spoolArchive(source: Bytes, options: SpoolOptions): Promise<Spool> {
-  const sha256 = createHash('sha256');
-  let size = 0;
-  async function* measure() {
-    for await (const piece of source) {
-      sha256.update(piece);
-      size += piece.byteLength;
-      yield piece;
-    }
-  }
-  const result = () => ({ size, digest: `sha256:${sha256.digest('hex')}` });
-  return spool(readArchive(measure(), options.signal, options.identities), result, options);
+  const { bytes, result } = measure(source);
+  return spool(readArchive(bytes, options.signal, options.identities, options.other), result, options);
 }
 
 /**

@@ -30,6 +30,7 @@ export async function beginArtifactParts(
     },
     // There is nothing but the parts.
     finish: async () => {},
+    close: async () => {},
   };
 }
 

@@ -3,6 +3,7 @@ import { rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { JOURNAL_SUFFIX } from '../archive/frame-journal.ts';
 import { writeFramedFile } from '../archive/framed-file.ts';
+import { measure } from '../archive/measure.ts';
 import type { NewPart, PartStore, WrittenPart } from '../archive/part.ts';
 import { parseSnapshotId } from '../archive/snapshot.ts';
 import { failTo, syncFolder, writeNewFile } from './files.ts';
@@ -18,7 +19,7 @@ import {
   writeMarker,
   writeRecord,
 } from './local-group.ts';
-import { measure, partBytes } from './part-bytes.ts';
+import { partBytes } from './part-bytes.ts';
 import { groupName, isSamePart, MARKER_NAME, partFileName, partSuffix, RECORD_SUFFIX } from './part-group.ts';
 import { claim, takenOver } from './part-lock.ts';
 import { placeFile } from './place-file.ts';
@@ -54,6 +55,7 @@ export async function beginLocalParts(
       await group.claim.stop();
       await removeOthers(folder, written);
     },
+    close: () => group.claim.release(),
   };
 }
 
@@ -93,6 +95,7 @@ export async function beginBarePart(folder: string, file: string, id: string, sc
       await claimed.stop();
       await removeHelpers(helpers, (one) => one === MARKER_NAME || `.${one}` === JOURNAL_SUFFIX);
     },
+    close: () => claimed.release(),
   };
 }
 

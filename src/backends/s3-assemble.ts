@@ -5,7 +5,7 @@ import type { CompletedPart } from './lazy/s3-sdk.ts';
 import { readS3Failure, s3Error } from './s3-errors.ts';
 import { aborting, type S3Target } from './s3-objects.ts';
 import { type Segment, segmentKey } from './s3-segments.ts';
-import { commit, createTarget, startUpload, type UploadTarget, uploadObject } from './s3-upload.ts';
+import { completeUpload, createTarget, startUpload, type UploadTarget, uploadObject } from './s3-upload.ts';
 
 const COPIES_AT_ONCE = 8;
 
@@ -24,7 +24,7 @@ export async function assemble(
   signal?: AbortSignal,
 ): Promise<void> {
   const target = createTarget(connection, place, key);
-  const { client, sdk, sse } = connection;
+  const { client, sdk } = connection;
   const uploadId = await startUpload(target);
   const upload = { ...target.object, UploadId: uploadId };
   try {
@@ -32,16 +32,7 @@ export async function assemble(
     const copy = copier(target, uploadId, signal);
     for await (const part of mapInOrder(segments, COPIES_AT_ONCE, copy)) parts.push(part);
     await beforeLast();
-    await commit(target, () =>
-      client.send(
-        new sdk.CompleteMultipartUploadCommand({
-          ...upload,
-          ...sse.touching,
-          MultipartUpload: { Parts: parts },
-          IfNoneMatch: '*',
-        }),
-      ),
-    );
+    await completeUpload(target, uploadId, parts);
   } catch (error) {
     // When even this fails, the end of the export removes it.
     await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});

@@ -1,6 +1,7 @@
+import { measure } from '../archive/measure.ts';
 import type { NewPart, PartReader, PartStore, WrittenPart } from '../archive/part.ts';
 import { TransshipError } from '../errors.ts';
-import { measure, partBytes } from './part-bytes.ts';
+import { partBytes } from './part-bytes.ts';
 import { formatRecord, groupName, isSamePart, partFileName, partNameOf, RECORD_SUFFIX } from './part-group.ts';
 import type { S3Connection } from './s3-connect.ts';
 import { type DownloadLimits, downloadObject } from './s3-download.ts';
@@ -56,6 +57,7 @@ export async function beginS3Parts(
       await group.claim.stop();
       await deleteOthers(group, written, isLockKey);
     },
+    close: () => group.claim.release(),
   };
 }
 

@@ -62,6 +62,7 @@ export async function uploadObject(
  * Stores bytes as one object by one request, never over an existing one.
  *
  * @param signal - ends also the request itself; whether it was carried out is not known then
+ * @returns its ETag; undefined when the answer with it was lost
  * @throws TransshipError `SNAPSHOT_EXISTS`, `CANCELLED`, `BACKEND`
  */
 export async function putObject(
@@ -70,8 +71,8 @@ export async function putObject(
   key: string,
   body: Uint8Array,
   signal?: AbortSignal,
-): Promise<void> {
-  await putWhole(createTarget(connection, place, key), body, signal);
+): Promise<string | undefined> {
+  return putWhole(createTarget(connection, place, key), body, signal);
 }
 
 /** What an upload is about; its mark is its own. */
@@ -84,7 +85,7 @@ export function createTarget(connection: S3Connection, place: S3Place, key: stri
   };
 }
 
-async function putWhole(target: UploadTarget, body: Uint8Array, signal?: AbortSignal): Promise<void> {
+async function putWhole(target: UploadTarget, body: Uint8Array, signal?: AbortSignal): Promise<string | undefined> {
   const { client, sdk } = target.connection;
   const request = new sdk.PutObjectCommand({
     ...target.object,
@@ -93,7 +94,12 @@ async function putWhole(target: UploadTarget, body: Uint8Array, signal?: AbortSi
     Metadata: { [MARK]: target.mark },
     IfNoneMatch: '*',
   });
-  await commit(target, () => client.send(request, signal === undefined ? {} : { abortSignal: signal }), signal);
+  let etag: string | undefined;
+  const send = async () => {
+    ({ ETag: etag } = await client.send(request, signal === undefined ? {} : { abortSignal: signal }));
+  };
+  await commit(target, send, signal);
+  return etag;
 }
 
 interface Source {
@@ -111,22 +117,13 @@ interface Stopping {
 }
 
 async function uploadInParts(target: UploadTarget, source: Source, stopping: Stopping): Promise<number> {
-  const { client, sdk, sse } = target.connection;
+  const { client, sdk } = target.connection;
   const uploadId = await startUpload(target);
   const upload = { ...target.object, UploadId: uploadId };
   try {
     const { parts, size } = await sendParts(target, uploadId, source, stopping);
     await source.beforeLast();
-    await commit(target, () =>
-      client.send(
-        new sdk.CompleteMultipartUploadCommand({
-          ...upload,
-          ...sse.touching,
-          MultipartUpload: { Parts: parts },
-          IfNoneMatch: '*',
-        }),
-      ),
-    );
+    await completeUpload(target, uploadId, parts);
     return size;
   } catch (error) {
     // When even this fails, the upload stays, and `list` names it unfinished; the first error is the one to tell.
@@ -154,6 +151,19 @@ export async function startUpload({
     throw s3Error(error, attempt);
   }
   throw new TransshipError('BACKEND', `${addressOf(attempt.place, attempt.key)}: the service gave the upload no id.`);
+}
+
+/** Ends an upload in parts: the object can be seen. */
+export async function completeUpload(target: UploadTarget, uploadId: string, parts: CompletedPart[]): Promise<void> {
+  const { client, sdk, sse } = target.connection;
+  const request = new sdk.CompleteMultipartUploadCommand({
+    ...target.object,
+    ...sse.touching,
+    UploadId: uploadId,
+    MultipartUpload: { Parts: parts },
+    IfNoneMatch: '*',
+  });
+  await commit(target, () => client.send(request));
 }
 
 /** Sends the parts, some at a time. After the first one that fails for good, nothing more is read or sent. */

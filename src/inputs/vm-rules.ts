@@ -1,4 +1,4 @@
-import { quote } from './parsers.ts';
+import { quote, splitList } from './parsers.ts';
 import type { GivenInputs, Problem } from './rules.ts';
 import type { InputName } from './table.ts';
 
@@ -10,14 +10,18 @@ const ABOUT_VMS: readonly InputName[] = [
 
 /** Whether `include` names something; false where it is not given. */
 export function includes({ include }: GivenInputs, what: string): boolean {
-  return listed(include).includes(what);
+  return splitList(include ?? '').includes(what);
+}
+
+/** Whether something is not taken: what a cluster is asked for is named, and of a snapshot all is taken by default. */
+export function leavesOut(given: GivenInputs, what: string): boolean {
+  const isCollecting = ['export', 'promote', 'watch'].includes(given.mode ?? '');
+  return (isCollecting || given.include !== undefined) && !includes(given, what);
 }
 
 /** What is wrong with inputs that are about virtual machines, taken with others. */
 export function vmConflicts(given: GivenInputs): Problem[] {
-  const isCollecting = given.mode === 'export' || given.mode === 'promote';
-  const isWithout = isCollecting ? !includes(given, 'vms') : given.include !== undefined && !includes(given, 'vms');
-  if (!isWithout) return nameConflicts(given);
+  if (!leavesOut(given, 'vms')) return nameConflicts(given);
   return ABOUT_VMS.flatMap((input) => {
     const value = given[input];
     if (value === undefined) return [];
@@ -27,15 +31,8 @@ export function vmConflicts(given: GivenInputs): Problem[] {
 }
 
 function nameConflicts({ name, vms }: GivenInputs): Problem[] {
-  const chosen = listed(vms);
+  const chosen = splitList(vms ?? '');
   if (name === undefined || chosen.length < 2) return [];
   const message = `${quote(name)} is one name, and vms names ${chosen.length} virtual machines. Import one at a time, or leave it out.`;
   return [{ input: 'name', message }];
-}
-
-function listed(text = ''): string[] {
-  return text
-    .split(/[,\n]/)
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { damaged } from '../archive/damage.ts';
 import { readFirstPath } from '../archive/first-path.ts';
+import { measureAll } from '../archive/measure.ts';
 import { snapshotEntry } from '../archive/snapshot.ts';
 import { type Spool, type SpoolOptions, spoolEntries } from '../archive/spool.ts';
 import { writeTree } from '../archive/tree.ts';
@@ -9,7 +9,7 @@ import type { VmArchive } from '../vms/prepare-vms.ts';
 
 /** An archive of one virtual machine that is no snapshot: what `virtctl` or a path that is a file makes. */
 export interface BareVm {
-  /** A snapshot that holds nothing, in its place. */
+  /** A snapshot that holds nothing, in its place, with the size and digest of the file. */
   readonly spool: Spool;
   readonly archives: readonly VmArchive[];
 }
@@ -27,10 +27,13 @@ export async function openBareVm(
 ): Promise<BareVm | undefined> {
   // Elsewhere a path is never one file.
   if (backend.name !== 'local' || stored.layout === 'tree') return undefined;
-  const { identities = [], signal, directory, digest } = options;
+  const { identities = [], signal, directory, digest: expected } = options;
   const first = await readFirstPath(backend.read(stored, signal), identities, signal);
   if (first === undefined || !/^(manifest$|resources(\/|$)|volumes(\/|$))/.test(first)) return undefined;
-  if (digest !== undefined) await checkDigest(backend, stored, digest, signal);
+  const measured = await measureAll(backend.read(stored, signal));
+  if (expected !== undefined && measured.digest !== expected) {
+    throw damaged(`The archive is not the expected one: its digest is ${measured.digest}, expected is ${expected}.`);
+  }
   const created = new Date(0);
   const empty = snapshotEntry({
     id: stored.id,
@@ -45,15 +48,7 @@ export async function openBareVm(
   const spool = await spoolEntries(writeTree(entries(), signal).entries, { directory, signal });
   const open = () => backend.openPart(stored, '', directory, signal);
   return {
-    spool: { ...spool, digest: digest ?? stored.digest ?? spool.digest, size: stored.size },
+    spool: { ...spool, ...measured },
     archives: [{ part: undefined, origin: stored.location, open }],
   };
-}
-
-async function checkDigest(backend: Backend, stored: StoredSnapshot, expected: string, signal?: AbortSignal) {
-  const sha256 = createHash('sha256');
-  for await (const piece of backend.read(stored, signal)) sha256.update(piece);
-  const digest = `sha256:${sha256.digest('hex')}`;
-  if (digest === expected) return;
-  throw damaged(`The archive is not the expected one: its digest is ${digest}, expected is ${expected}.`);
 }

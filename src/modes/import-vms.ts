@@ -7,6 +7,7 @@ import type { PlannedObject, PlanProblem } from '../plan/plan.ts';
 import type { VmResult } from '../report/results.ts';
 import { matcherOf, nearestNames } from '../selection/name-patterns.ts';
 import type { UndoLog } from '../undo.ts';
+import { type ChoicePattern, readPattern } from '../vms/choose-patterns.ts';
 import type { VmTarget } from '../vms/choose-vms.ts';
 import type { VmPart } from '../vms/part-list.ts';
 import type { VmArchive } from '../vms/prepare-vms.ts';
@@ -127,15 +128,16 @@ export function chooseParts(
     (part) => namespace.length === 0 || namespace.some((pattern) => matcherOf(pattern)(part.namespace)),
   );
   if (vms === undefined) return inNamespaces;
-  const matches = (part: VmPart, pattern: string) =>
-    matcherOf(pattern)(pattern.includes('/') ? `${part.namespace}/${part.name}` : part.name);
-  for (const pattern of vms) {
-    if (inNamespaces.some((part) => matches(part, pattern))) continue;
+  const patterns = vms.map((text) => readPattern(text, ['*']));
+  const isChosen = ({ namespace: of, name }: VmPart, { matches }: ChoicePattern) =>
+    matches({ metadata: { namespace: of, name } });
+  for (const pattern of patterns) {
+    if (inNamespaces.some((part) => isChosen(part, pattern))) continue;
     const names = [...new Set(inNamespaces.map(({ name }) => name))].sort();
-    const nearest = nearestNames(pattern, names);
+    const nearest = nearestNames(pattern.name, names);
     throw new TransshipError(
       'INPUT',
-      `vms: "${pattern}" matches no virtual machine of the snapshot. ${names.length === 0 ? 'It has none.' : `It has: ${names.join(', ')}.`}`,
+      `vms: "${pattern.text}" matches no virtual machine of the snapshot. ${names.length === 0 ? 'It has none.' : `It has: ${names.join(', ')}.`}`,
       {
         hint:
           nearest.length === 0
@@ -144,7 +146,7 @@ export function chooseParts(
       },
     );
   }
-  return inNamespaces.filter((part) => vms.some((pattern) => matches(part, pattern)));
+  return inNamespaces.filter((part) => patterns.some((pattern) => isChosen(part, pattern)));
 }
 
 /** The archives of a snapshot, to be opened where it is stored. */

@@ -1,17 +1,16 @@
 import { snapshotId } from '../archive/snapshot.ts';
 import { type Spool, spoolEntries } from '../archive/spool.ts';
 import { writeTree } from '../archive/tree.ts';
-import type { WrittenSnapshot } from '../backends/backend.ts';
+import type { Backend, WrittenSnapshot } from '../backends/backend.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { openCluster } from '../cluster/connect.ts';
 import { discover } from '../cluster/discovery.ts';
 import type { PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
 import type { VmResult } from '../report/results.ts';
-import type { VmTarget } from '../vms/choose-vms.ts';
 import { carryOut } from './carry-out.ts';
 import { collectSnapshot } from './collect.ts';
-import { chooseTargets, exportVms, ownedByTargets } from './collect-vms.ts';
+import { chooseTargets, closeOnFailure, type ExportVmsOptions, exportVms, ownedByTargets } from './collect-vms.ts';
 import { archivesOf, fromArchives, fromCluster, openParts } from './import-vms.ts';
 import { beginImport, helmOf, openTarget, readTransforms, type VmsOfSnapshot } from './importing.ts';
 import { planImport } from './plan.ts';
@@ -91,44 +90,50 @@ async function collect(source: Cluster, inputs: PromoteInputs, context: RunConte
   const storage = takesVms && inputs['dry-run'] ? undefined : inputs.storage;
   const stored = storage && { ...inputs, ...storage };
   const backend = stored && openStorage(stored);
-  const options = { id: snapshotId(begun), created: begun, namespaces, inputs, context };
-  const exported = takesVms && backend !== undefined ? await exportVms(source, backend, options) : undefined;
-  const targets = takesVms && backend === undefined ? await chooseTargets(source, options) : [];
-  const { id, created } = exported ?? options;
-  const owned = exported?.owned ?? (await ownedByTargets(source, targets, context));
-  const collection = collectSnapshot(source, { id, created, namespaces, inputs, context, vms: exported, owned });
-  const spool = await spoolEntries(writeTree(collection.entries, signal).entries, {
-    directory: temporaryDirectory,
-    signal,
+  const collecting = { id: snapshotId(begun), created: begun, namespaces, inputs, context };
+  const machines = takesVms
+    ? await takeVms(source, backend, { ...collecting, discovery: await discover(source, signal) })
+    : undefined;
+  const exported = machines?.exported;
+  return closeOnFailure(exported?.store, async () => {
+    const { id, created } = exported ?? collecting;
+    const collection = collectSnapshot(source, { ...collecting, id, created, vms: exported, owned: machines?.owned });
+    const spool = await spoolEntries(writeTree(collection.entries, signal).entries, {
+      directory: temporaryDirectory,
+      signal,
+    });
+    try {
+      if (backend === undefined || stored === undefined) {
+        return { spool, written: undefined, vms: machines?.cloned, results: [] };
+      }
+      const snapshot = { id, created, cluster: source.context, entries: entriesOf(spool) };
+      const written = await storeSnapshot(backend, snapshot, stored, context);
+      await exported?.store.finish();
+      const { parts = [], results = [] } = exported ?? {};
+      if (machines !== undefined && inputs['encrypt-to'] !== undefined) {
+        // What is stored can't be read back without the identity, which nobody has given.
+        return { spool, written, vms: machines.cloned, results };
+      }
+      const archives = archivesOf(parts, `snapshot ${id}`, openParts(backend, written, temporaryDirectory, signal));
+      const prepare = fromArchives(archives, []);
+      return { spool, written, vms: { namespaces: parts.map(({ namespace }) => namespace), prepare }, results };
+    } catch (error) {
+      await spool.close();
+      throw error;
+    }
   });
-  try {
-    if (backend === undefined || stored === undefined) {
-      const vms = takesVms ? await cloned(source, targets, signal) : undefined;
-      return { spool, written: undefined, vms, results: [] };
-    }
-    const snapshot = { id, created, cluster: source.context, entries: entriesOf(spool) };
-    const written = await storeSnapshot(backend, snapshot, stored, context);
-    await exported?.store.finish();
-    const { parts = [], results = [] } = exported ?? {};
-    if (exported !== undefined && inputs['encrypt-to'] !== undefined) {
-      // What is stored can't be read back without the identity, which nobody has given.
-      const chosen = await chooseTargets(source, options);
-      return { spool, written, vms: await cloned(source, chosen, signal), results };
-    }
-    const archives = archivesOf(parts, `snapshot ${id}`, openParts(backend, written, temporaryDirectory, signal));
-    const prepare = fromArchives(archives, []);
-    return { spool, written, vms: { namespaces: parts.map(({ namespace }) => namespace), prepare }, results };
-  } catch (error) {
-    await spool.close();
-    throw error;
-  }
 }
 
-async function cloned(source: Cluster, targets: readonly VmTarget[], signal: AbortSignal): Promise<VmsOfSnapshot> {
-  return {
+/** Exports virtual machines where they are to be stored; else just chooses them, for the target to read. */
+async function takeVms(source: Cluster, backend: Backend | undefined, options: ExportVmsOptions) {
+  const exported = backend && (await exportVms(source, backend, options));
+  const targets = exported?.targets ?? (await chooseTargets(source, options));
+  const owned = exported?.owned ?? (await ownedByTargets(source, targets, options));
+  const cloned: VmsOfSnapshot = {
     namespaces: targets.map(({ namespace }) => namespace),
-    prepare: fromCluster({ cluster: source, discovery: await discover(source, signal) }, targets),
+    prepare: fromCluster({ cluster: source, discovery: options.discovery }, targets),
   };
+  return { exported, owned, cloned };
 }
 
 async function* entriesOf(spool: Spool) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { measureAll } from '../archive/measure.ts';
 import type { PartReader } from '../archive/part.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { VmResult } from '../report/results.ts';
@@ -69,9 +69,7 @@ async function verifyOne(
 }
 
 async function compareStored(reader: PartReader, { digest }: VmPart, origin: string): Promise<string[]> {
-  const sha256 = createHash('sha256');
-  for await (const piece of reader.bytes()) sha256.update(piece);
-  const found = `sha256:${sha256.digest('hex')}`;
+  const { digest: found } = await measureAll(reader.bytes());
   if (found === digest) return [];
   return [`${origin}: its archive is not the one that was exported: its digest is ${found}, expected is ${digest}.`];
 }

@@ -73,10 +73,11 @@ async function verifyBare(
     const { value, problems } = await collectProblems(async () => verifyPart(await open(), { ...options, origin }));
     Object.assign(found, value, { problems });
   }
+  const problems = [...found.problems, ...compareDigest(spool, digest)];
   return {
-    outputs: { ...snapshotOutputs(stored), digest },
-    summary: { mode: 'verify', ...found },
-    failed: found.problems.length > 0,
+    outputs: { ...snapshotOutputs(stored), digest: spool.digest, size: spool.size },
+    summary: { mode: 'verify', ...found, problems },
+    failed: problems.length > 0,
   };
 }
 

@@ -29,6 +29,11 @@ export function amountOf(count: number): Amount {
   return BigInt(Math.max(0, Math.trunc(count))) * NANO;
 }
 
+/** How many an {@link Amount} is, rounded up as Kubernetes does. */
+export function countOf(amount: Amount): number {
+  return Number((amount + NANO - 1n) / NANO);
+}
+
 /**
  * Reads a quantity such as `100m`, `1.5Gi` or `1e3`; what is finer than a billionth is rounded up. Undefined for anything else.
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/

@@ -4,7 +4,6 @@ import type { KubeObject } from '../cluster/cluster.ts';
 import type { Environment } from '../environment/environment.ts';
 import { TransshipError } from '../errors.ts';
 import { cloneJson } from '../json.ts';
-import type { Reporter } from '../report/reporter.ts';
 import type { VmResult } from '../report/results.ts';
 import type { UndoLog } from '../undo.ts';
 import { checkSource } from './check-source.ts';
@@ -16,9 +15,22 @@ import { inUse, nameSource, type VmSource } from './export-state.ts';
 import { needVmKind } from './kinds.ts';
 import { checkVmImport, type VmImportPlan } from './plan-vm-import.ts';
 import type { PlannedVm, VmPlans } from './prepare-plan.ts';
+import type { PrepareVmsOptions } from './prepare-vms.ts';
 import { isVmRunning } from './stop-vm.ts';
 
-export interface CloneOptions {
+export interface CloneOptions
+  extends Pick<
+    PrepareVmsOptions,
+    | 'namespaceOf'
+    | 'name'
+    | 'storageClassMap'
+    | 'vmIdentity'
+    | 'runStrategy'
+    | 'transform'
+    | 'broughtBy'
+    | 'concurrency'
+    | 'reporter'
+  > {
   /** What to do about machines that run. */
   readonly running: 'error' | 'snapshot' | 'stop';
   /** Which links the target reads: `auto` takes internal ones where both sides are one cluster. */
@@ -29,23 +41,9 @@ export interface CloneOptions {
   readonly timeout: number;
   /** What is made for a while is labelled with it, at both sides. */
   readonly run: string;
-  /** The namespace at the target for one at the source. */
-  readonly namespaceOf: (source: string) => string;
-  /** Of the only machine or claim, at the target. */
-  readonly name?: string | undefined;
-  readonly storageClassMap: Readonly<Record<string, string>>;
-  readonly vmIdentity: 'new' | 'keep';
-  readonly runStrategy?: string | undefined;
-  /** Changes each object, as it is at the source; it may change it in place. */
-  readonly transform?: ((object: KubeObject, namespace?: string) => KubeObject) | undefined;
-  /** Whether something else of the same run brings an object, by `objectKey` of plan-states.ts. */
-  readonly broughtBy?: ((key: string) => boolean) | undefined;
   readonly environment?: Environment | undefined;
   /** Told of all that is created to stay. */
   readonly undo?: UndoLog | undefined;
-  /** How many are cloned at once. */
-  readonly concurrency: number;
-  readonly reporter: Reporter;
   readonly signal: AbortSignal;
   readonly clock?: Clock | undefined;
   readonly env: NodeJS.ProcessEnv;

@@ -5,7 +5,6 @@ import { cancelledBy } from '../errors.ts';
 import type { VmResult } from '../report/results.ts';
 import { mapAsDone } from '../streams.ts';
 import type { VmTarget } from './choose-vms.ts';
-import { checkTargets } from './collect-check.ts';
 import { inOrderOf, joinFailures, type VmFailure } from './collect-failures.ts';
 import { type ExportedVm, type ExportVmOptions, exportVm, type OwnedByVm } from './export-vm.ts';
 import { createVmHttp } from './http.ts';
@@ -55,10 +54,11 @@ export function scopeOf(
 }
 
 /**
- * Exports virtual machines, each into an archive of its own. All are looked at before anything is made for any; then they are
- * exported side by side. One that fails does not stop the others, whose archives stay for the next run.
+ * Exports virtual machines, each into an archive of its own, side by side. One that fails does not stop the others, whose
+ * archives stay for the next run.
  *
- * @throws TransshipError naming all that can't be exported, or all that failed; `CANCELLED`
+ * @param targets - looked at by `checkTargets` before
+ * @throws TransshipError naming all that failed; `CANCELLED`
  */
 export async function collectVms(
   cluster: Cluster,
@@ -67,9 +67,8 @@ export async function collectVms(
   store: PartStore,
   options: CollectVmsOptions,
 ): Promise<CollectedVms> {
-  const { concurrency, timeout, env, reporter, running, signal } = options;
+  const { concurrency, timeout, env, reporter, signal } = options;
   if (targets.length === 0) reporter.warn('There is no virtual machine to export.', 'Nothing to export');
-  await checkTargets(cluster, discovery, targets, running, signal);
   const atOnce = Math.max(1, Math.min(concurrency, AT_ONCE, targets.length));
   const rangeBytes = atOnce > 1 ? SMALL_RANGE_BYTES : RANGE_BYTES;
   const done = new Map<VmTarget, ExportedVm>();

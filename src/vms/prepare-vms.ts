@@ -44,7 +44,7 @@ export interface PrepareVmsOptions {
   readonly transform?: ((object: KubeObject, namespace?: string) => KubeObject) | undefined;
   /** Whether something else of the same import brings an object, by `group/kind/namespace/name`. */
   readonly broughtBy?: ((key: string) => boolean) | undefined;
-  /** Archives that are opened at once. */
+  /** Machines at once. */
   readonly concurrency: number;
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly reporter: Reporter;

@@ -12,7 +12,7 @@ import type { Backend } from '../../src/backends/backend.ts';
 import { S3Backend } from '../../src/backends/s3.ts';
 import type { S3Options } from '../../src/backends/s3-connect.ts';
 import { newKeys } from '../unit/archive/keys.ts';
-import { diskOf, partOf, readDisk, SCOPE } from '../unit/backends/parts.ts';
+import { diskOf, LAG_BYTES, partOf, readDisk, SCOPE } from '../unit/backends/parts.ts';
 import type { PartOrder } from '../unit/backends/write-part.ts';
 import { type Fault, type FaultyProxy, type ProxiedRequest, startFaultyProxy } from './faulty-proxy.ts';
 import { startS3, type TestS3 } from './s3.ts';
@@ -23,7 +23,7 @@ const LATER = '26-02-01_00-00-00';
 const NAME = 'shop.db.tar.zst';
 const FILE = `transship-${ID}.vms/${NAME}`;
 /** Some segments. */
-const LARGE = { size: 54 * MIB };
+const LARGE = { size: 46 * MIB + LAG_BYTES };
 const SMALL = { size: MIB };
 const QUICK = { stallMilliseconds: 300, attempts: 3, gapMilliseconds: 1 };
 
@@ -129,7 +129,7 @@ describe('a part in S3', () => {
 describe('an export to S3 that was killed', () => {
   it('is gone on with: only what is missing is read and sent', async () => {
     const { backend, place, keys } = newPlace();
-    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 46 * MIB } }, keys);
+    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 38 * MIB + LAG_BYTES } }, keys);
     expect(await backend.list()).toMatchObject([{ id: ID, state: 'unfinished' }]);
     await expect(backend.find('latest')).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
     const second = await openThrough(place, () => undefined);
@@ -151,8 +151,12 @@ describe('an export to S3 that was killed', () => {
 
   it('may be killed again: what each run has stored is kept', async () => {
     const { backend, place, keys } = newPlace();
-    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 30 * MIB } }, keys, 1);
-    await killWhileWriting({ options: { path: place }, id: LATER, part: { ...LARGE, at: 46 * MIB } }, keys, 2);
+    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 22 * MIB + LAG_BYTES } }, keys, 1);
+    await killWhileWriting(
+      { options: { path: place }, id: LATER, part: { ...LARGE, at: 38 * MIB + LAG_BYTES } },
+      keys,
+      2,
+    );
     const store = await backend.beginParts(LATER, SCOPE);
     const written = await store.write(partOf(LARGE));
     expect(written.kept).toBeGreaterThan(31 * MIB);
@@ -161,11 +165,11 @@ describe('an export to S3 that was killed', () => {
 
   it('starts over and says why when the source, or its files, are others', async () => {
     const { backend, place, keys } = newPlace();
-    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 46 * MIB } }, keys);
+    await killWhileWriting({ options: { path: place }, id: ID, part: { ...LARGE, at: 38 * MIB + LAG_BYTES } }, keys);
     const why: string[] = [];
     const onRestart = (one: string) => why.push(one);
     const store = await backend.beginParts(LATER, SCOPE);
-    const larger = partOf({ size: LARGE.size + MIB, ending: 'breaks', at: 30 * MIB, onRestart });
+    const larger = partOf({ size: LARGE.size + MIB, ending: 'breaks', at: 22 * MIB + LAG_BYTES, onRestart });
     await expect(store.write(larger)).rejects.toThrow('the source broke');
     expect(why).toEqual([expect.stringMatching(/^volumes\/root\/disk\.img/)]);
     const written = await store.write(partOf({ ...LARGE, source: 'snapshot:shop/db:2', seed: 2, onRestart }));
@@ -179,7 +183,9 @@ describe('an export to S3 that failed', () => {
   it('is gone on with in the same process', async () => {
     const { backend } = newPlace();
     const first = await backend.beginParts(ID, SCOPE);
-    await expect(first.write(partOf({ ...LARGE, at: 46 * MIB, ending: 'breaks' }))).rejects.toThrow('the source broke');
+    await expect(first.write(partOf({ ...LARGE, at: 38 * MIB + LAG_BYTES, ending: 'breaks' }))).rejects.toThrow(
+      'the source broke',
+    );
     const second = await backend.beginParts(LATER, SCOPE);
     expect(second.id).toBe(ID);
     expect((await second.write(partOf(LARGE))).kept).toBeGreaterThan(31 * MIB);
@@ -203,7 +209,7 @@ describe('an export to S3 that failed', () => {
     expect(await second.write(partOf({ ...SMALL, name: 'shop.a', entries }))).toEqual({ ...small, kept: small.size });
     expect(await second.write(partOf({ ...LARGE, entries }))).toEqual({ ...large, kept: large.size });
     const other = { ...LARGE, source: 'snapshot:shop/db:2', seed: 2 };
-    await expect(second.write(partOf({ ...other, at: 46 * MIB, ending: 'breaks' }))).rejects.toThrow();
+    await expect(second.write(partOf({ ...other, at: 38 * MIB + LAG_BYTES, ending: 'breaks' }))).rejects.toThrow();
     await expectDisk(backend, large, LARGE.size);
     const anew = await second.write(partOf(other));
     await expectDisk(backend, anew, LARGE.size, 2);
@@ -274,7 +280,7 @@ describe('a bad connection', () => {
     const { backend } = newPlace();
     const controller = new AbortController();
     const store = await backend.beginParts(ID, SCOPE);
-    const silent = { ...LARGE, at: 46 * MIB, ending: 'falls silent' } as const;
+    const silent = { ...LARGE, at: 38 * MIB + LAG_BYTES, ending: 'falls silent' } as const;
     const onSilence = () => setTimeout(() => controller.abort(), 1_000);
     await expect(store.write(partOf({ ...silent, signal: controller.signal, onSilence }))).rejects.toMatchObject({
       code: 'CANCELLED',
@@ -310,6 +316,17 @@ describe('a bad connection', () => {
 });
 
 describe('two exports to S3 at once', () => {
+  it('of one scope have a group each, until one is closed, which the next goes on with', async () => {
+    const { backend, place } = newPlace();
+    const first = await backend.beginParts(ID, SCOPE);
+    const written = await first.write(partOf(SMALL));
+    expect((await new S3Backend(place, {}, QUICK).beginParts(ID, SCOPE)).id).not.toBe(ID);
+    await first.close();
+    const next = await new S3Backend(place, {}, QUICK).beginParts(LATER, SCOPE);
+    expect(next.id).toBe(ID);
+    expect(await next.write(partOf(SMALL))).toEqual({ ...written, kept: written.size });
+  });
+
   it('of one scope have a group each', async () => {
     const { backend } = newPlace();
     const stores = [await backend.beginParts(ID, SCOPE), await backend.beginParts(ID, SCOPE)];
@@ -333,7 +350,7 @@ describe('a list', () => {
     const { backend, place } = newPlace();
     const store = await backend.beginParts(ID, SCOPE);
     await store.write(partOf({ ...SMALL, name: `a-${LATER}` }));
-    await expect(store.write(partOf({ ...LARGE, at: 46 * MIB, ending: 'breaks' }))).rejects.toThrow();
+    await expect(store.write(partOf({ ...LARGE, at: 38 * MIB + LAG_BYTES, ending: 'breaks' }))).rejects.toThrow();
     expect(await backend.list()).toMatchObject([
       { id: ID, location: `${place}/transship-${ID}.vms`, state: 'unfinished' },
     ]);
@@ -363,7 +380,7 @@ describe("a customer's key", () => {
       { sseCustomerKey: key },
     );
     const store = await backend.beginParts(ID, SCOPE);
-    await expect(store.write(partOf({ ...LARGE, at: 46 * MIB, ending: 'breaks' }))).rejects.toThrow();
+    await expect(store.write(partOf({ ...LARGE, at: 38 * MIB + LAG_BYTES, ending: 'breaks' }))).rejects.toThrow();
     const second = await backend.beginParts(LATER, SCOPE);
     const written = await second.write(partOf(LARGE));
     await finish(backend, second);

@@ -118,6 +118,6 @@ export async function startGuarded(prefix: string): Promise<Guarded> {
 
 // The servers read settings from the environment too (ETCD_NAME, VGW_PORT, a proxy): they get no more than they need.
 function serverEnv(): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, TMPDIR };
+  const { PATH, HOME, TMPDIR, GOGC } = process.env;
+  return { PATH, HOME, TMPDIR, GOGC };
 }

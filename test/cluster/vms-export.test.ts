@@ -9,6 +9,7 @@ import { openCluster } from '../../src/cluster/connect.ts';
 import { type Discovery, discover } from '../../src/cluster/discovery.ts';
 import { chooseVms, type VmChoice } from '../../src/vms/choose-vms.ts';
 import { type CollectedVms, type CollectVmsOptions, collectVms } from '../../src/vms/collect.ts';
+import { checkTargets } from '../../src/vms/collect-check.ts';
 import { RUNS_ANNOTATION } from '../../src/vms/stop-vm.ts';
 import { RUN_LABEL } from '../../src/vms/temporary-objects.ts';
 import { bytesOf, type Disk, gptDisk, incompressibleDisk, MIB, mixedDisk, sparseDisk } from '../kubevirt/disks.ts';
@@ -125,6 +126,7 @@ function collect({ choice, parts, from = cluster, ...given }: Given = {}) {
   };
   const work = async () => {
     const targets = await chooseVms(cluster, discovery, { namespaces: [namespace], ...choice });
+    await checkTargets(from, discovery, targets, options.running, options.signal);
     return collectVms(from, discovery, targets, await openPartFolder(folder, parts), options);
   };
   return { collected: work(), lines: reporter.lines };

@@ -13,19 +13,24 @@ import { makePlace, type Place } from './place.ts';
 import { failuresOf, rowOf } from './resource-rows.ts';
 import { runTransship, type TransshipRun } from './run-transship.ts';
 
-const COUNT = 1200;
+/** Enough that an export lists some pages. */
+const CROWD = 1200;
+/** Enough that an import is in the middle of it for a while. */
+const COUNT = 400;
 
 // One cluster is source and target: what is exported from a namespace is imported into another one.
 let bed: Bed;
 let cluster: RunningCluster;
 let api: Api;
-/** The namespace that is exported, and imported under a new name by each test. */
+/** The namespace that is exported. */
 let crowd: Place;
+/** The namespace that is imported under a new name by each test. */
+let group: Place;
 /** Its objects, as an export without any trouble has them. */
 let wanted: Record<string, string>;
 let proxy: ApiProxy | undefined;
 let wire: BreakableProxy | undefined;
-/** Where that export is. */
+/** The snapshot to import. */
 let archive: string;
 let target: string;
 let count = 0;
@@ -36,20 +41,9 @@ beforeAll(async () => {
   bed = await prepareBed();
   cluster = await bed.start('faults');
   api = openApi(cluster);
-  crowd = await makePlace(bed, cluster, api, 'crowd');
-  await Promise.all(
-    Array.from({ length: COUNT }, (_, index) =>
-      api.create(crowd.from('configmaps'), {
-        metadata: { name: `member-${String(index).padStart(4, '0')}` },
-        data: { text: `${index} `.repeat(150) },
-      }),
-    ),
-  );
-  await api.create(crowd.from('secrets'), { metadata: { name: 'secret' } });
-  await api.create(crowd.from('services'), { metadata: { name: 'service' }, spec: { ports: [{ port: 80 }] } });
-  const run = await crowd.export();
-  archive = String(run.output.location);
-  wanted = objectFiles(await readArchiveFiles(archive));
+  [crowd, group] = [await fill('crowd', CROWD), await fill('group', COUNT)];
+  wanted = objectFiles(await readArchiveFiles(String((await crowd.export()).output.location)));
+  archive = String((await group.export()).output.location);
   // It tries again for a long time before it gives up: that goes on beside the other tests.
   serverLost = await loseServer();
 });
@@ -72,6 +66,22 @@ afterEach(async () => {
   wire = undefined;
 });
 
+/** Makes a namespace with so many ConfigMaps, a Secret and a Service. */
+async function fill(name: string, members: number): Promise<Place> {
+  const place = await makePlace(bed, cluster, api, name);
+  await Promise.all(
+    Array.from({ length: members }, (_, index) =>
+      api.create(place.from('configmaps'), {
+        metadata: { name: `member-${String(index).padStart(4, '0')}` },
+        data: { text: `${index} `.repeat(150) },
+      }),
+    ),
+  );
+  await api.create(place.from('secrets'), { metadata: { name: 'secret' } });
+  await api.create(place.from('services'), { metadata: { name: 'service' }, spec: { ports: [{ port: 80 }] } });
+  return place;
+}
+
 /** Runs the command on a way to the server on which the chosen requests fail. */
 async function onFaultyWay(
   args: readonly string[],
@@ -88,7 +98,7 @@ async function onFaultyWay(
 /** An import whose server goes away in the middle of it for good; resolves when it has. */
 async function loseServer(): Promise<{ way: BreakableProxy; ended: Promise<TransshipRun> }> {
   const { way, kubeconfig } = await openWire('lost');
-  const cut = way.breakAfter(600_000);
+  const cut = way.breakAfter(200_000);
   const args = [...importing(LOST), '--timeout', '3s', '--kubeconfig', kubeconfig];
   const ended = runTransship(args, { env: bed.environment(cluster, 'none') });
   await cut;
@@ -122,7 +132,7 @@ const exporting = (...more: string[]) => [
   ...['export', '--include', 'resources', '-n', crowd.source, '--path', `${bed.scratch}/case-${count}`],
   ...more,
 ];
-const importing = (to = target) => ['import', '--path', archive, '--namespace-map', `${crowd.source}:${to}`];
+const importing = (to = target) => ['import', '--path', archive, '--namespace-map', `${group.source}:${to}`];
 const members = (namespace: string) => `/api/v1/namespaces/${namespace}/configmaps`;
 const isMemberList = ({ method, path }: ProxiedRequest) => method === 'GET' && path.startsWith(members(crowd.source));
 const isMemberCreate = ({ method, path }: ProxiedRequest) => method === 'POST' && path.startsWith(members(target));
@@ -137,7 +147,7 @@ async function expectWhole(run: TransshipRun): Promise<void> {
 async function expectComplete(): Promise<void> {
   const content = async (namespace: string) =>
     (await api.list(members(namespace))).map(({ metadata, data }) => [metadata.name, data]);
-  expect(await content(target)).toEqual(await content(crowd.source));
+  expect(await content(target)).toEqual(await content(group.source));
   const again = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
   expect(again.output, again.stderr).toMatchObject({ changed: false, counts: { unchanged: COUNT + 4, failed: 0 } });
 }
@@ -210,7 +220,7 @@ describe('an export', () => {
 
 describe('an import', () => {
   it('during which the API server is killed and comes back is complete', async () => {
-    const run = await whileServerRestarts(importing(), 600_000);
+    const run = await whileServerRestarts(importing(), 200_000);
     expect(failuresOf(run)).toEqual([]);
     expect(run.exitCode, run.stderr).toBe(0);
     expect(rowOf(run, 'ConfigMap')).toMatchObject({ created: COUNT, failed: 0 });
@@ -244,7 +254,7 @@ describe('an import', () => {
     let creates = 0;
     const run = await onFaultyWay(importing(), (request) => {
       creates += isMemberCreate(request) ? 1 : 0;
-      return isMemberCreate(request) && creates % 100 === 0
+      return isMemberCreate(request) && creates % 50 === 0
         ? statusAnswer(code, code === 429 ? 'TooManyRequests' : 'ServiceUnavailable', { 'retry-after': '1' })
         : undefined;
     });
@@ -259,9 +269,9 @@ describe('an import', () => {
     expect(run.exitCode, run.stderr).toBe(1);
     expect(run.stderr).not.toMatch(/^\s+at .*:\d+/m);
     const there = new Set(await api.names(members(target)));
-    const missing = (await api.names(members(crowd.source))).filter((name) => !there.has(name));
+    const missing = (await api.names(members(group.source))).filter((name) => !there.has(name));
     const listed = failuresOf(run).map(({ object }) => object);
-    expect(missing.length).toBeGreaterThan(100);
+    expect(missing.length).toBeGreaterThan(50);
     expect(listed).toEqual(expect.arrayContaining(missing.map((name) => `ConfigMap ${target}/${name}`)));
     // Of those that were under way nobody knows what became of them.
     const underWay = 16;
@@ -278,7 +288,7 @@ describe('an import', () => {
     const run = await stopHalfway('SIGKILL');
     expect(run.exitCode).toBe(137);
     const there = (await api.names(members(target))).length;
-    expect(there).toBeGreaterThan(100);
+    expect(there).toBeGreaterThan(50);
     expect(there).toBeLessThan(COUNT);
     const next = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
     expect(next.exitCode, next.stderr).toBe(0);
@@ -298,7 +308,7 @@ describe('an import', () => {
     await expectComplete();
   });
 
-  /** From the 300th object on the server does not answer; then the signal comes. */
+  /** From the 150th object on the server does not answer; then the signal comes. */
   async function stopHalfway(signal: 'SIGKILL' | 'SIGTERM'): Promise<TransshipRun> {
     let creates = 0;
     let stop: () => void = () => undefined;
@@ -308,7 +318,7 @@ describe('an import', () => {
       },
       before: async (request) => {
         creates += isMemberCreate(request) ? 1 : 0;
-        if (creates < 300) return;
+        if (creates < 150) return;
         // Once: a second SIGTERM means at once.
         stop();
         stop = () => undefined;

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { STORAGE_CLASS } from '../cluster/control-plane.ts';
@@ -145,15 +144,29 @@ async function leftOver(): Promise<string[]> {
     .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
+/** Does it when journals say of four frames, 16 MiB, that they are stored. */
+async function whenStored(place: string, then: () => void): Promise<void> {
+  const written = async () => {
+    const names = (await readdir(place, { recursive: true })).filter((name) => name.endsWith('.journal'));
+    const texts = await Promise.all(names.map((name) => readFile(join(place, name), 'utf8')));
+    return texts.flatMap((text) => text.trimEnd().split('\n')).length;
+  };
+  // A line each, and one or two before them.
+  await vi.waitFor(async () => expect(await written()).toBeGreaterThan(5), { timeout: 60_000, interval: 50 });
+  then();
+}
+
 const vmsOf = ({ output }: TransshipRun) => at(output, 'vms');
 
 describe('an export of a machine that is off', () => {
   it('into a file is KubeVirt’s archive of it, as tar and sha1sum read it, and leaves nothing behind', async () => {
     const disks = { root: gptDisk(5 * MIB), data: sparseDisk(9 * MIB + 1536) };
     await createMachine('db', disks);
-    const file = join(bed.scratch, `db-${count}.tar.xz`);
+    await mkdir(folder);
+    const file = join(folder, 'db.tar.xz');
     const run = await save('--vms', 'db', '--path', file);
     expect(run.exitCode, run.stderr).toBe(0);
+    expect(await readdir(folder)).toEqual(['db.tar.xz']);
     expect(vmsOf(run)).toMatchObject([{ kind: 'vm', name: 'db', namespace: shop, outcome: 'exported' }]);
 
     const out = join(bed.scratch, `out-${count}`);
@@ -269,8 +282,9 @@ describe('a machine that runs', () => {
 
 describe('an export that is interrupted', () => {
   it.each(['s3', 'local'])('on %s goes on where it was killed', async (backend) => {
-    const path = backend === 's3' ? `s3://${s3.bucket}/kill-${count}` : folder;
-    const root = incompressibleDisk(96 * MIB, `kill-${count}`);
+    const prefix = `kill-${count}`;
+    const path = backend === 's3' ? `s3://${s3.bucket}/${prefix}` : folder;
+    const root = incompressibleDisk(64 * MIB, prefix);
     await createMachine('db', { root });
     await stage.kube.create(pathIn('/apis/snapshot.kubevirt.io/v1beta1/virtualmachinesnapshots', shop), {
       apiVersion: 'snapshot.kubevirt.io/v1beta1',
@@ -288,9 +302,9 @@ describe('an export that is interrupted', () => {
     stage.kubevirt.exportProxy.faults.add({
       method: 'GET',
       path: 'disk.img',
-      when: ({ headers }) => Number(/bytes=(\d+)/.exec(headers.range ?? '')?.[1] ?? 0) > 80 * MIB,
+      when: ({ headers }) => Number(/bytes=(\d+)/.exec(headers.range ?? '')?.[1] ?? 0) >= 60 * MIB,
       fault: { kind: 'stall' },
-      onHit: () => void sleep(1500).then(() => kill()),
+      onHit: () => void whenStored(backend === 's3' ? join(s3.folder, 'buckets', s3.bucket, prefix) : folder, kill),
     });
     const killed = await runTransship(args, {
       ...user(stage),
@@ -306,7 +320,7 @@ describe('an export that is interrupted', () => {
     const run = await transship(args, user(stage));
     expect(run.stderr).toContain('Going on with snapshot');
     const [vm] = maps(run.output, 'vms');
-    expect(Number(vm?.resumed)).toBeGreaterThan(32 * MIB);
+    expect(Number(vm?.resumed)).toBeGreaterThanOrEqual(16 * MIB);
     const verified = await runTransship(['verify', '--path', path], user(stage));
     expect(verified.exitCode, verified.stderr).toBe(0);
     const imported = await bring('--path', path, '--namespace-map', `${shop}:back-${count}`);
@@ -415,7 +429,8 @@ describe('resources in the same snapshot', () => {
     await createMachine('web', { root: mixedDisk(2 * MIB) });
     await runTransship(['export', '-n', shop, '--include', 'resources,vms', '--path', folder], user(stage));
     const proxy = prod.kubevirt.uploadProxy.faults;
-    const refuse = { kind: 'answer', status: 500, body: 'No.' } as const;
+    // What is not tried again.
+    const refuse = { kind: 'answer', status: 400, body: 'No.' } as const;
     proxy.add({ method: 'POST', path: '/', times: 1000, skip: 1, fault: refuse });
     const place = `undone-${count}`;
     await makeNamespace(prod, place);

@@ -40,6 +40,7 @@ export async function openPartFolder(folder: string, options: PartFolderOptions 
       return { file, location, ...written };
     },
     async finish() {},
+    async close() {},
   };
 }
 

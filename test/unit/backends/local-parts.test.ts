@@ -10,7 +10,7 @@ import { decompress } from '../../../src/archive/compression.ts';
 import { decrypt } from '../../../src/archive/encryption.ts';
 import { LocalBackend } from '../../../src/backends/local.ts';
 import { newKeys } from '../archive/keys.ts';
-import { diskOf, partOf, readDisk, SCOPE } from './parts.ts';
+import { diskOf, LAG_BYTES, partOf, readDisk, SCOPE } from './parts.ts';
 import type { PartOrder } from './write-part.ts';
 
 const MIB = 1024 * 1024;
@@ -123,7 +123,7 @@ describe('a part', () => {
 
 describe('an export that was killed', { timeout: 60_000 }, () => {
   it('is gone on with by the next of the same scope: what is stored is kept, and not read again', async () => {
-    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 30 * MIB } });
+    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 22 * MIB + LAG_BYTES } });
     const opened: number[] = [];
     const store = await backend.beginParts(LATER, SCOPE);
     expect(store.id).toBe(ID);
@@ -140,7 +140,7 @@ describe('an export that was killed', { timeout: 60_000 }, () => {
   });
 
   it('starts over and says why when the source is another', async () => {
-    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 30 * MIB } });
+    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 22 * MIB + LAG_BYTES } });
     const why: string[] = [];
     const store = await backend.beginParts(LATER, SCOPE);
     const part = partOf({ source: 'snapshot:shop/db:2', seed: 2, onRestart: (one) => why.push(one) });
@@ -153,7 +153,7 @@ describe('an export that was killed', { timeout: 60_000 }, () => {
   });
 
   it('is listed as unfinished, and never found', async () => {
-    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 30 * MIB } });
+    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 22 * MIB + LAG_BYTES } });
     const [left, ...others] = await backend.list();
     expect(left).toMatchObject({ id: ID, layout: 'archive', location: group, state: 'unfinished' });
     expect(left?.size).toBeGreaterThan(15 * MIB);
@@ -163,7 +163,7 @@ describe('an export that was killed', { timeout: 60_000 }, () => {
   });
 
   it('of another scope is left alone', async () => {
-    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 30 * MIB } });
+    await killWhileWriting({ options: { path: folder }, id: ID, part: { at: 22 * MIB + LAG_BYTES } });
     const store = await backend.beginParts(LATER, 'other machines');
     expect(store).toMatchObject({ id: LATER, interrupted: new Map() });
   });
@@ -172,7 +172,9 @@ describe('an export that was killed', { timeout: 60_000 }, () => {
 describe('an export that failed', () => {
   it('is gone on with in the same process', async () => {
     const first = await backend.beginParts(ID, SCOPE);
-    await expect(first.write(partOf({ at: 30 * MIB, ending: 'breaks' }))).rejects.toThrow('the source broke');
+    await expect(first.write(partOf({ at: 22 * MIB + LAG_BYTES, ending: 'breaks' }))).rejects.toThrow(
+      'the source broke',
+    );
     const second = await backend.beginParts(LATER, SCOPE);
     expect(second.id).toBe(ID);
     expect((await second.write(partOf())).kept).toBeGreaterThan(15 * MIB);
@@ -213,7 +215,7 @@ describe('an export that failed', () => {
     const first = await backend.beginParts(ID, SCOPE);
     const { location } = await first.write(partOf(SMALL));
     const before = await readFile(location);
-    const broken = partOf({ source: 'snapshot:shop/db:2', ending: 'breaks', at: 30 * MIB });
+    const broken = partOf({ source: 'snapshot:shop/db:2', ending: 'breaks', at: 22 * MIB + LAG_BYTES });
     await expect(first.write(broken)).rejects.toThrow('the source broke');
     expect((await readFile(location)).equals(before)).toBe(true);
     expect((await first.write(partOf(SMALL))).kept).toBe(before.byteLength);
@@ -270,6 +272,15 @@ describe('a list', () => {
     expect(await backend.find('latest')).toMatchObject({ id: ID });
     expect((await backend.beginParts(LATER, SCOPE)).id).toBe('26-02-01_00-00-01');
   });
+
+  it('keeps what is stored when it is closed, for any other export to go on with', async () => {
+    const store = await backend.beginParts(ID, SCOPE);
+    const written = await store.write(partOf(SMALL));
+    await store.close();
+    const next = await backend.beginParts(LATER, SCOPE);
+    expect(next).toMatchObject({ id: ID, interrupted: new Map([['shop.db', 'snapshot:shop/db:1']]) });
+    expect(await next.write(partOf(SMALL))).toEqual({ ...written, kept: written.size });
+  });
 });
 
 describe('a path that is a file', { timeout: 60_000 }, () => {
@@ -306,7 +317,7 @@ describe('a path that is a file', { timeout: 60_000 }, () => {
 
   it('is listed as unfinished when its export was killed, and gone on with', async () => {
     const path = join(folder, NAME);
-    await killWhileWriting({ options: { path }, id: ID, part: { at: 30 * MIB } }, `${path}.journal`);
+    await killWhileWriting({ options: { path }, id: ID, part: { at: 22 * MIB + LAG_BYTES } }, `${path}.journal`);
     const bare = new LocalBackend(path);
     expect(await bare.list()).toMatchObject([{ location: `${path}.partial`, state: 'unfinished' }]);
     const store = await bare.beginParts(LATER, SCOPE);
@@ -319,13 +330,16 @@ describe('a path that is a file', { timeout: 60_000 }, () => {
     expect((await readDisk(reader, written)).equals(diskOf())).toBe(true);
   });
 
-  it('is written by one export at a time', async () => {
+  it('is written by one export at a time, until that is closed', async () => {
     const path = join(folder, NAME);
-    await new LocalBackend(path).beginParts(ID, SCOPE);
+    const first = await new LocalBackend(path).beginParts(ID, SCOPE);
     await expect(new LocalBackend(path).beginParts(LATER, SCOPE)).rejects.toMatchObject({
       code: 'BACKEND',
       message: `Another export is writing ${path}.`,
     });
+    await first.close();
+    expect(await readdir(folder)).toEqual([]);
+    expect(await new LocalBackend(path).beginParts(LATER, SCOPE)).toMatchObject({ id: LATER });
   });
 });
 

@@ -4,6 +4,7 @@ import { collectionPath } from '../../../src/cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../../../src/cluster/cluster.ts';
 import type { Discovery } from '../../../src/cluster/discovery.ts';
 import { type Reporter, silentReporter } from '../../../src/report/reporter.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
 const KINDS = [
@@ -84,6 +85,7 @@ export function bedOf(fixture: string): Bed {
     async *listPages(path, options) {
       yield [...list(path, options?.labelSelector)];
     },
+    ...noWatch,
     async *listData() {},
     close: async () => {},
   };

@@ -9,6 +9,7 @@ import type { Clock } from '../../../src/cluster/clock.ts';
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../../src/cluster/cluster.ts';
 import { cancelledBy } from '../../../src/errors.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { makeCertificate } from '../cluster/certificates.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
@@ -184,6 +185,7 @@ export async function fakeCdi(options: FakeOptions = {}): Promise<FakeCdi> {
       }
     },
     async *listPages() {},
+    ...noWatch,
     async *listData() {},
     close: async () => {},
   };

@@ -5,6 +5,7 @@ import type { Discovery, ResourceKind } from '../../../src/cluster/discovery.ts'
 import { cancelledBy } from '../../../src/errors.ts';
 import type { Reporter } from '../../../src/report/reporter.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
 export const EXPORTS = 'export.kubevirt.io/v1beta1 virtualmachineexports VirtualMachineExport';
@@ -120,6 +121,7 @@ export function fakeKubevirt(
     async *listPages(path, options) {
       yield [...listed(path, options?.labelSelector)];
     },
+    ...noWatch,
     async *listData() {},
     async close() {},
   };

@@ -4,6 +4,7 @@ import { silentReporter as reporter } from '../../../src/report/reporter.ts';
 import { findUploadProxy } from '../../../src/vms/find-upload-proxy.ts';
 import { createVmHttp, type VmHttp, type VmRequest } from '../../../src/vms/http.ts';
 import { VmHttpError } from '../../../src/vms/http-error.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
 const DISCOVERY = discoveryOf([kindOf('cdi.kubevirt.io/v1beta1 *cdiconfigs CDIConfig')]);
@@ -26,6 +27,7 @@ function clusterWith(objects: Record<string, unknown>, kubeconfig: string | unde
     },
     async *list() {},
     async *listPages() {},
+    ...noWatch,
     async *listData() {},
     close: async () => {},
   };

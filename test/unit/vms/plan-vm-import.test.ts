@@ -5,6 +5,7 @@ import type { VmVolume } from '../../../src/vms/description.ts';
 import { type ArchivedVm, checkVmImport, ownedBy, type VmImportOptions } from '../../../src/vms/plan-vm-import.ts';
 import { uniqueName } from '../../../src/vms/plan-volumes.ts';
 import { mapIn } from '../../../src/vms/vm-references.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
 const GIBIBYTE = 1024 ** 3;
@@ -80,6 +81,7 @@ function target({ there = BARE, served = () => true, denied = [] }: Target = {})
       yield* there.filter((one) => pathOf(one) === path);
     },
     async *listPages() {},
+    ...noWatch,
     async *listData() {},
     close: async () => {},
   };
