@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
 import { inspectEncrypted } from '../archive/encryption.ts';
 import type { Entry } from '../archive/entry.ts';
-import { readArchive } from '../archive/read.ts';
+import { measure } from '../archive/measure.ts';
+import { type OtherFormat, readArchive } from '../archive/read.ts';
+import { parseSnapshotId } from '../archive/snapshot.ts';
 import { type Spool, type SpoolOptions, spoolArchive, spoolEntries } from '../archive/spool.ts';
 import { abortable } from '../archive/streams.ts';
 import { checkEncryptedTree, readTree } from '../archive/tree.ts';
-import type { Backend, Bytes, StoredSnapshot } from '../backends/backend.ts';
+import type { Backend, StoredSnapshot } from '../backends/backend.ts';
 import { openBackend } from '../backends/open.ts';
+import { isHelmExport } from '../helm-export/detect.ts';
 import type { Storage } from '../inputs/rules.ts';
 import type { Inputs, PromoteInputs } from '../inputs.ts';
 import type { Outputs } from '../outputs.ts';
@@ -41,7 +43,18 @@ export function openStorage(inputs: StorageInputs): Backend {
 export function openSnapshot(backend: Backend, stored: StoredSnapshot, options: SpoolOptions): Promise<Spool> {
   return stored.layout === 'tree'
     ? spoolEntries(backend.readTree(stored, options.signal), options)
-    : spoolArchive(backend.read(stored, options.signal), options);
+    : spoolArchive(backend.read(stored, options.signal), { ...options, other: helmExportOf(stored) });
+}
+
+/** A file of Helm releases, told by what is in it, whatever its name. Its library is loaded when there is one. */
+function helmExportOf({ id }: StoredSnapshot): OtherFormat {
+  return {
+    detect: isHelmExport,
+    read: async function* (bytes) {
+      const { readHelmExport } = await import('../helm-export/read.ts');
+      yield* readHelmExport(bytes, parseSnapshotId(id) ?? new Date(0));
+    },
+  };
 }
 
 /** A snapshot that is read once and kept nowhere. */
@@ -61,7 +74,7 @@ export function readSnapshot(
 ): SnapshotReading {
   if (stored.layout === 'tree') return readTree(backend.readTree(stored, signal), signal, identities);
   const { bytes, result } = measure(backend.read(stored, signal));
-  return { entries: readArchive(bytes, signal, identities), result };
+  return { entries: readArchive(bytes, signal, identities, helmExportOf(stored)), result };
 }
 
 /**
@@ -78,20 +91,6 @@ export async function checkEncrypted(
   const { bytes, result } = measure(backend.read(stored, signal));
   await inspectEncrypted(abortable(bytes, signal));
   return result();
-}
-
-/** Counts and digests bytes as they pass. */
-function measure(source: Bytes): { bytes: Bytes; result(): { size: number; digest: string } } {
-  const sha256 = createHash('sha256');
-  let size = 0;
-  async function* pass(): AsyncGenerator<Uint8Array> {
-    for await (const piece of source) {
-      sha256.update(piece);
-      size += piece.byteLength;
-      yield piece;
-    }
-  }
-  return { bytes: pass(), result: () => ({ size, digest: `sha256:${sha256.copy().digest('hex')}` }) };
 }
 
 /** The outputs that say which snapshot a run was about. */

@@ -6,6 +6,7 @@ import { writeTree } from '../archive/tree.ts';
 import { writeArchive } from '../archive/write.ts';
 import type { Backend, WrittenSnapshot } from '../backends/backend.ts';
 import { isPublicRepository } from '../backends/repository-visibility.ts';
+import { HELM_EXPORT_SUFFIX } from '../backends/selector.ts';
 import { TransshipError } from '../errors.ts';
 import type { ExportInputs } from '../inputs.ts';
 import type { RunContext } from './run.ts';
@@ -21,10 +22,11 @@ export interface NewSnapshot {
 }
 
 type GuardInputs = Pick<ExportInputs, 'encrypt-to' | 'allow-plaintext' | 'github-token'>;
-type StoreInputs = Pick<ExportInputs, 'layout' | 'compression' | 'encrypt-to' | 'allow-plaintext' | 'github-token'>;
+type StoreInputs = Pick<ExportInputs, 'layout' | 'compression' | 'encrypt-to' | 'allow-plaintext' | 'github-token'> &
+  Partial<Pick<ExportInputs, 'format'>>;
 
 /**
- * Stores a snapshot in the layout that the inputs name, encrypted when they name recipients.
+ * Stores a snapshot in the layout or format that the inputs name, encrypted when they name recipients.
  *
  * @returns what was stored, with its size and digest
  * @throws TransshipError `INPUT` when it would put secrets into an artifact of a public repository
@@ -45,10 +47,14 @@ export async function storeSnapshot(
     const { size, digest } = tree.summary();
     return { ...written, size, digest };
   }
-  const archive = writeArchive(entries, { compression, mtime: created, encryptTo, signal });
-  const suffix = `${suffixOf(compression)}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
-  const written = await backend.write(id, suffix, archive.bytes, signal);
-  const { size, digest } = archive.summary();
+  const isArchive = inputs.format !== 'helm-export';
+  const file = isArchive
+    ? writeArchive(entries, { compression, mtime: created, encryptTo, signal })
+    : (await import('../helm-export/write.ts')).writeHelmExport(entries, { encryptTo, signal });
+  const ending = isArchive ? suffixOf(compression) : HELM_EXPORT_SUFFIX;
+  const suffix = `${ending}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
+  const written = await backend.write(id, suffix, file.bytes, signal);
+  const { size, digest } = file.summary();
   return { ...written, size, digest };
 }
 

@@ -14,7 +14,7 @@ const SUFFIX = '}\n';
 const SUFFIX_BYTES = Buffer.from(SUFFIX);
 
 /** The most bytes of an entry that is read; a record's JSON is far smaller. */
-const MAX_ENTRY_BYTES = 132 * 1024 * 1024;
+export const MAX_ENTRY_BYTES = 132 * 1024 * 1024;
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -60,6 +60,24 @@ export function recordToEntry(head: RecordHead, bytes: Uint8Array, shadowed = fa
   const record = { driver, namespace, release, revision, encoding, labels, annotations };
   const line = `${JSON.stringify({ record }).slice(0, -1)},${PREFIX}`;
   return entryOf(recordPath(head, shadowed), Buffer.concat([Buffer.from(line, 'utf8'), bytes, SUFFIX_BYTES]));
+}
+
+/** A record's file in two: its first line, and the release's JSON. */
+export interface RecordFile {
+  readonly head: string;
+  readonly json: string;
+}
+
+/** Takes the file apart that {@link recordToEntry} makes; undefined for any other. */
+export function splitRecordFile(text: string): RecordFile | undefined {
+  const newline = text.indexOf('\n');
+  if (newline === -1 || !text.startsWith(PREFIX, newline) || !text.endsWith(SUFFIX)) return undefined;
+  return { head: text.slice(0, newline), json: text.slice(newline + PREFIX.length, -SUFFIX.length) };
+}
+
+/** Puts the file together again. */
+export function joinRecordFile({ head, json }: RecordFile): string {
+  return `${head}${PREFIX}${json}${SUFFIX}`;
 }
 
 /**
