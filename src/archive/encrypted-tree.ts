@@ -6,6 +6,14 @@ import { type Entry, entryOf } from './entry.ts';
 import { pathProblem } from './paths.ts';
 import { SNAPSHOT_PATH } from './snapshot.ts';
 
+/** An encrypted file that is stored already. */
+export interface EncryptedFile {
+  /** Bytes as stored. */
+  readonly size: number;
+  /** Of the stored bytes, in hex. */
+  readonly sha1: string;
+}
+
 /** The first file of an encrypted tree. */
 const ENCRYPTED_SNAPSHOT_PATH = `${SNAPSHOT_PATH}${AGE_SUFFIX}`;
 
@@ -14,11 +22,14 @@ const ENCRYPTED_SNAPSHOT_PATH = `${SNAPSHOT_PATH}${AGE_SUFFIX}`;
  * files, so that anyone can check what is stored.
  *
  * @param entries - all files of a tree, the manifest last
+ * @param stored - by their plain paths, those that are not encrypted again: their bytes will be taken from where they are,
+ *   and their bodies can't be read
  * @throws TransshipError `INPUT` naming a recipient that is none
  */
 export async function* encryptEntries(
   entries: AsyncIterable<Entry>,
   recipients: readonly string[],
+  stored: ReadonlyMap<string, EncryptedFile> = new Map(),
 ): AsyncGenerator<Entry> {
   const encryption = await createEncryption(recipients);
   const manifest: [string, string][] = [];
@@ -27,13 +38,24 @@ export async function* encryptEntries(
       yield entryOf(MANIFEST_PATH, formatManifest(manifest));
       continue;
     }
+    const name = `${path}${AGE_SUFFIX}`;
+    const known = stored.get(path);
+    if (known !== undefined) {
+      yield { path: name, size: known.size, body: notHere(name) };
+      manifest.push([name, known.sha1]);
+      continue;
+    }
     const encrypted = body instanceof Uint8Array ? await encryption.encryptAll(body) : encryption.encrypt(body);
     const digested = digestBody(encrypted);
-    const stored = `${path}${AGE_SUFFIX}`;
     // Resumes when the body has been read.
-    yield { path: stored, size: encryption.sizeOf(size), body: digested.body };
-    manifest.push([stored, digested.digests().sha1]);
+    yield { path: name, size: encryption.sizeOf(size), body: digested.body };
+    manifest.push([name, digested.digests().sha1]);
   }
+}
+
+// biome-ignore lint/correctness/useYield: there is nothing to give
+async function* notHere(name: string): AsyncGenerator<Uint8Array> {
+  throw new Error(`${name} is to be copied; its bytes are not here.`);
 }
 
 /** A tree's files on their way in, in plain. */

@@ -1,4 +1,5 @@
 import { TransshipError } from '../errors.ts';
+import type { Digests } from './digests.ts';
 
 /** The bytes of an entry: all at once when small, else a stream that yields exactly `size` bytes and is read once. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>;
@@ -19,6 +20,8 @@ export interface Entry {
   /** Length of the body in bytes; 0 for all but files. */
   readonly size: number;
   readonly body: Body;
+  /** Those of the body, where they are known already: it need not be read for them, and what is read must have them. */
+  readonly digests?: Digests | undefined;
   /** What it is; a file when left out. Only files are in manifest and index. */
   readonly type?: EntryType | undefined;
   /** Of a symlink its text, of a hard link the path of an earlier entry. */

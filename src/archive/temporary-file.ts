@@ -7,8 +7,14 @@ import { messageOf, TransshipError } from '../errors.ts';
 export interface TemporaryFile {
   /** Writes all of the bytes, at a position in bytes. */
   write(bytes: Uint8Array, position: number): Promise<void>;
-  /** Reads just so many bytes, which must have been written. */
-  read(position: number, length: number): Promise<Buffer>;
+  /**
+   * Reads just so many bytes, which must have been written.
+   *
+   * @param into - memory that has room for them; default new memory
+   */
+  read(position: number, length: number, into?: Buffer): Promise<Buffer>;
+  /** Gives the disk space behind so many bytes back. */
+  cut(length: number): Promise<void>;
   /** Gives the disk space back. */
   close(): Promise<void>;
 }
@@ -47,8 +53,8 @@ export async function openTemporaryFile(options: TemporaryFileOptions): Promise<
         done += bytesWritten;
       }
     },
-    async read(position, length) {
-      const buffer = Buffer.allocUnsafe(length);
+    async read(position, length, into) {
+      const buffer = into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
       for (let done = 0; done < length; ) {
         const { bytesRead } = await onDisk(() => file.read(buffer, done, length - done, position + done));
         if (bytesRead === 0) throw new TransshipError('BACKEND', `A temporary file in ${directory} was cut.`);
@@ -56,6 +62,7 @@ export async function openTemporaryFile(options: TemporaryFileOptions): Promise<
       }
       return buffer;
     },
+    cut: (length) => onDisk(() => file.truncate(length)),
     async close() {
       await file.close();
       if (named) await unlink(path);

@@ -3,7 +3,7 @@ import { TransshipError } from '../errors.ts';
 import { damaged } from './damage.ts';
 import { digestEntries } from './digest-entries.ts';
 import { MANIFEST_PATH } from './digests.ts';
-import { decryptEntries, encryptEntries } from './encrypted-tree.ts';
+import { decryptEntries, type EncryptedFile, encryptEntries } from './encrypted-tree.ts';
 import { inspectEncrypted } from './encryption.ts';
 import { type Body, type Entry, isFile } from './entry.ts';
 import { createPathGuard, treePathProblem } from './paths.ts';
@@ -23,7 +23,10 @@ export interface TreeSummary {
 
 /** A tree on its way out. */
 export interface TreeWriting {
-  /** All files, `_index.json` and `manifest` last; read once, each stream before the next entry is asked for. */
+  /**
+   * All files, `_index.json` and `manifest` last; read once, each stream before the next entry is asked for. Only those
+   * whose bytes are known to be stored already need not be read.
+   */
   readonly entries: AsyncGenerator<Entry>;
   /** What it came to; there only after the last entry. */
   summary(): TreeSummary;
@@ -34,6 +37,7 @@ export interface TreeWriting {
  * before `entries` is.
  *
  * @param encryptTo - age's public keys, to which every file but the manifest is encrypted; not at all when left out
+ * @param encrypted - see {@link encryptEntries}
  * @throws TransshipError `CANCELLED` when the signal fires
  * @throws TransshipError `INPUT` naming a recipient that is none
  * @throws TransshipError `ARCHIVE_UNSUPPORTED` for a path that not every file system takes, is there twice, or is one
@@ -44,11 +48,12 @@ export function writeTree(
   entries: AsyncIterable<Entry>,
   signal?: AbortSignal,
   encryptTo?: readonly string[],
+  encrypted?: ReadonlyMap<string, EncryptedFile>,
 ): TreeWriting {
   const totals = { files: 0, bytes: 0 };
   const checkPath = createPathGuard(treePathProblem);
   const digested = digestEntries(refuseOthers(abortable(entries, signal)), totals);
-  const measured = measureTree(encryptTo === undefined ? digested : encryptEntries(digested, encryptTo));
+  const measured = measureTree(encryptTo === undefined ? digested : encryptEntries(digested, encryptTo, encrypted));
   let ended = false;
 
   async function* files(): AsyncGenerator<Entry> {

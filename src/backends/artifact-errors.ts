@@ -3,8 +3,17 @@ import type { ArtifactSource } from './artifact-source.ts';
 
 const PERMISSIONS = 'permissions: { actions: read, contents: read }';
 
-/** Turns an error of the GitHub toolkit into one for the user; one that is for the user already stays as it is. */
-export function artifactError(error: unknown, doing: string, source: ArtifactSource): TransshipError {
+/**
+ * Turns an error of the GitHub toolkit into one for the user; one that is for the user already stays as it is.
+ *
+ * @param right - what the token must have on the run
+ */
+export function artifactError(
+  error: unknown,
+  doing: string,
+  source: ArtifactSource,
+  right: 'read' | 'write' = 'read',
+): TransshipError {
   if (error instanceof TransshipError) return error;
   const message = messageOf(error);
   const status = statusOf(error);
@@ -19,6 +28,12 @@ export function artifactError(error: unknown, doing: string, source: ArtifactSou
   }
   const run = `run ${source.runId} of ${source.repository}`;
 
+  if (source.token !== undefined && right === 'write' && (status === 401 || status === 403)) {
+    return make(
+      `the token may not delete artifacts of ${run}.`,
+      'The job needs `permissions: { actions: write, contents: read }` for its own repository; for another one, give as github-token a token that may write actions there.',
+    );
+  }
   if (source.token !== undefined && (status === 401 || status === 403 || status === 404)) {
     return make(
       status === 404 ? `${run} is not there, or the token may not see it.` : `the token may not read ${run}.`,

@@ -30,6 +30,22 @@ export async function findArtifact(name: string, source: ArtifactSource): Promis
 }
 
 /**
+ * Deletes an artifact of a run; one that is not there is no error.
+ *
+ * @throws TransshipError `BACKEND`, for another run also when the token lacks `actions: write`
+ */
+export async function deleteArtifact(name: string, source: ArtifactSource): Promise<void> {
+  const remove = (client: DefaultArtifactClient) => client.deleteArtifact(name, findOptions(source));
+  try {
+    await call(`delete the artifact ${name}`, source, remove, 'write');
+  } catch (error) {
+    // An answer that was lost is asked for again by the toolkit, which then finds nothing.
+    const left = await findArtifact(name, source).catch(() => 'unknown');
+    if (left !== undefined) throw error;
+  }
+}
+
+/**
  * Uploads bytes as an artifact of one raw file.
  *
  * @throws TransshipError `SNAPSHOT_EXISTS` when the run has one of that name
@@ -179,6 +195,7 @@ async function call<T>(
   doing: string,
   source: ArtifactSource,
   use: (client: DefaultArtifactClient) => Promise<T>,
+  right: 'read' | 'write' = 'read',
 ): Promise<T> {
   // The toolkit reads it when it is loaded. At its own 1000 it would leave out the rest of a larger run, telling nobody
   // but the log: `latest` could be any.
@@ -187,7 +204,7 @@ async function call<T>(
   try {
     return await runQuietly(() => use(new DefaultArtifactClient()));
   } catch (error) {
-    throw artifactError(error, doing, source);
+    throw artifactError(error, doing, source, right);
   }
 }
 

@@ -1,7 +1,13 @@
-import type { Artifact } from '@actions/artifact';
 import type { PartReader, PartStore } from '../archive/part.ts';
 import { TransshipError } from '../errors.ts';
 import { beginArtifactParts, findArtifactPart } from './artifact-parts.ts';
+import {
+  describeArtifact,
+  removeArtifactLeftover,
+  removeArtifactPlan,
+  removeArtifacts,
+  surveyArtifacts,
+} from './artifact-remove.ts';
 import {
   type ArtifactOptions,
   type ArtifactSource,
@@ -11,17 +17,10 @@ import {
   requireRuntime,
 } from './artifact-source.ts';
 import { findArtifact, listArtifacts, openArtifact, readArtifact, storeArtifact } from './artifact-transfer.ts';
-import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import type { Backend, Bytes, Leftover, StoredSnapshot, Survey, WrittenSnapshot } from './backend.ts';
 import { streamOf, waitUnlessAborted } from './bytes.ts';
 import { planFileName } from './plans.ts';
-import {
-  isEncryptedName,
-  parseSnapshotFileName,
-  selectSnapshot,
-  snapshotExists,
-  snapshotFileName,
-  sortSnapshots,
-} from './selector.ts';
+import { isEncryptedName, selectSnapshot, snapshotExists, snapshotFileName, sortSnapshots } from './selector.ts';
 import { noTrees } from './trees.ts';
 
 /**
@@ -34,6 +33,8 @@ import { noTrees } from './trees.ts';
  */
 export class ArtifactBackend implements Backend {
   readonly name = 'artifact';
+  /** Runs write artifacts, one after the other or side by side, and none of them for ever. */
+  readonly lease = undefined;
   readonly #artifactName: string;
   readonly #options: ArtifactOptions;
 
@@ -87,6 +88,10 @@ export class ArtifactBackend implements Backend {
     yield* readArtifact(snapshot, findArtifactSource(this.#options, process.env), signal);
   }
 
+  async openTree(): Promise<never> {
+    throw noTrees(this.name);
+  }
+
   readTree(): never {
     throw noTrees(this.name);
   }
@@ -135,6 +140,25 @@ export class ArtifactBackend implements Backend {
     return undefined;
   }
 
+  async survey(signal?: AbortSignal): Promise<Survey> {
+    return surveyArtifacts(this.#artifactName, findArtifactSource(this.#options, process.env), signal);
+  }
+
+  async remove(snapshot: StoredSnapshot, signal?: AbortSignal): Promise<void> {
+    const source = findArtifactSource(this.#options, process.env);
+    await removeArtifacts(this.#artifactName, snapshot, source, signal);
+  }
+
+  async removeLeftover(leftover: Leftover, signal?: AbortSignal): Promise<void> {
+    const source = findArtifactSource(this.#options, process.env);
+    await removeArtifactLeftover(this.#artifactName, leftover, source, signal);
+  }
+
+  async removePlan(plan: string, signal?: AbortSignal): Promise<void> {
+    const source = findArtifactSource(this.#options, process.env);
+    await removeArtifactPlan(this.#artifactName, plan, source, signal);
+  }
+
   /** The run that artifacts are written to: this one. */
   #findOwn(): ArtifactSource {
     requireRuntime(process.env);
@@ -145,15 +169,7 @@ export class ArtifactBackend implements Backend {
 
   async #list(source: ArtifactSource): Promise<StoredSnapshot[]> {
     const artifacts = await listArtifacts(source);
-    return sortSnapshots(artifacts.flatMap((artifact) => this.#describe(artifact, source)));
-  }
-
-  #describe({ name, id: artifactId, size, digest }: Artifact, source: ArtifactSource): StoredSnapshot[] {
-    const parsed = parseSnapshotFileName(name);
-    if (parsed?.base !== this.#artifactName) return [];
-    const location = artifactUrl(source, artifactId, process.env);
-    const encrypted = isEncryptedName(name);
-    return [{ id: parsed.id, layout: 'archive', location, size, state: 'complete', artifactId, digest, encrypted }];
+    return sortSnapshots(artifacts.flatMap((artifact) => describeArtifact(artifact, this.#artifactName, source) ?? []));
   }
 
   #planName(id: string): string {

@@ -30,18 +30,43 @@ export interface StoredSnapshot {
 export interface WrittenSnapshot extends StoredSnapshot {
   /** The page of the artifact, for the artifact backend. */
   readonly artifactUrl?: string | undefined;
-  /** Bytes that were sent, where others were copied. */
+  /** Bytes that were sent, where others were copied; of trees. */
   readonly sent?: number | undefined;
+  /** The files of a tree, by their paths; but for one whose version could not be learned. */
+  readonly files?: ReadonlyMap<string, StoredFile> | undefined;
+}
+
+/** A file of a stored tree. */
+export interface StoredFile {
+  /** Bytes. */
+  readonly size: number;
+  /** Stands for exactly these bytes at that place: an ETag, an inode and when it last changed. */
+  readonly version: string;
+}
+
+/** A stored tree that is looked at. */
+export interface TreeView {
+  /** All its files, by their paths. */
+  readonly files: ReadonlyMap<
+    string,
+    StoredFile & { /** When it was last written, in milliseconds. */ readonly modified: number }
+  >;
+  /**
+   * Reads a file into memory, such as its index.
+   *
+   * @throws TransshipError `BACKEND`, `CANCELLED`; `SNAPSHOT_NOT_FOUND` when it is not there
+   */
+  read(path: string): Promise<Buffer>;
 }
 
 /** A tree that is stored, as what another one is written beside. */
 export interface TreeBase {
   readonly snapshot: StoredSnapshot;
   /**
-   * Whether that tree has a file of this path whose stored bytes are those of the entry that is written. Such a file is
-   * copied where the storage is, without sending it.
+   * Of the files of that tree those whose stored bytes are the ones of the entry of that path. They are copied where the
+   * storage is, without sending them or reading the entry.
    */
-  holds(path: string): boolean;
+  readonly files: ReadonlyMap<string, StoredFile>;
 }
 
 /** What is in the way of a snapshot, or was one: nothing that could be imported. */
@@ -54,6 +79,8 @@ export interface Leftover {
   readonly size: number;
   /** The last sign of life, by the storage's clock. */
   readonly modified: Date;
+  /** Which of several uploads to the same location it is. */
+  readonly uploadId?: string | undefined;
 }
 
 /** All that is at a path. */
@@ -118,13 +145,14 @@ export interface Backend {
    *
    * @param cluster - the name of its context; see `folderName`
    * @param entries - all files: `_snapshot.json` first, `_index.json` and `manifest` last; of an encrypted tree all but
-   *   `manifest` end in `.age`. Bodies that are streams are read before the next entry is asked for
+   *   `manifest` end in `.age`. Bodies that are streams are read before the next entry is asked for; `manifest` is asked
+   *   for when all before it is in place
+   * @param base - a tree at the same path, of which files are copied
    * @throws TransshipError `SNAPSHOT_EXISTS` when there already is one with that id: nothing is ever overwritten
    * @throws TransshipError `BACKEND` when the storage refuses or fails
-   * @param base - a tree at the same path, of which files are copied
    * @throws TransshipError `INPUT` when this backend keeps archives only
-   * @throws TransshipError `BASE_GONE` when a file that `base` holds is not there, or not as it was: nothing is left of
-   *   the new tree, and it can be written without a base
+   * @throws TransshipError `BASE_GONE` when a file of `base` is not there, not as it was, or can't be copied: nothing is
+   *   left of the new tree, as far as possible, and it can be written without a base
    */
   writeTree(
     id: string,
@@ -158,6 +186,15 @@ export interface Backend {
    * @throws TransshipError `INPUT` when this backend keeps archives only
    */
   readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry>;
+
+  /**
+   * Looks at the files of a tree.
+   *
+   * @throws TransshipError `SNAPSHOT_NOT_FOUND` when there are none
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   * @throws TransshipError `INPUT` when this backend keeps archives only
+   */
+  openTree(snapshot: StoredSnapshot, signal?: AbortSignal): Promise<TreeView>;
 
   /**
    * Begins the parts of a snapshot: archives of their own, beside the snapshot's, which belong to it once it names them.
@@ -217,6 +254,13 @@ export interface Backend {
    * @throws TransshipError `BACKEND` when the storage refuses or fails
    */
   removeLeftover(leftover: Leftover, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Deletes a saved plan, as {@link Survey.plans} names it. One that is gone already is no failure.
+   *
+   * @throws TransshipError `BACKEND` when the storage refuses or fails
+   */
+  removePlan(plan: string, signal?: AbortSignal): Promise<void>;
 
   /** The lease of who keeps this path up to date; undefined where nobody can, for a backend of artifacts. */
   readonly lease: LeaseStore | undefined;

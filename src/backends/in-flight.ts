@@ -21,6 +21,8 @@ export function createInFlight(most: { readonly count: number; readonly bytes: n
   const running = new Set<Promise<void>>();
   let held = 0;
   let failure: { readonly error: unknown } | undefined;
+  // One for whoever waits: to race all that is under way costs more than the work, where there is much of it.
+  let ended = Promise.withResolvers<void>();
   const settle = async () => {
     while (running.size > 0) await Promise.all(running);
   };
@@ -30,7 +32,7 @@ export function createInFlight(most: { readonly count: number; readonly bytes: n
   return {
     async start(bytes, work) {
       const isFull = () => running.size >= most.count || (running.size > 0 && held + bytes > most.bytes);
-      while (failure === undefined && isFull()) await Promise.race(running);
+      while (failure === undefined && isFull()) await ended.promise;
       tell();
       held += bytes;
       const one: Promise<void> = work()
@@ -43,6 +45,8 @@ export function createInFlight(most: { readonly count: number; readonly bytes: n
         .finally(() => {
           held -= bytes;
           running.delete(one);
+          ended.resolve();
+          ended = Promise.withResolvers();
         });
       running.add(one);
     },

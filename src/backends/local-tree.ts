@@ -5,14 +5,17 @@ import { dirname, join, relative, sep } from 'node:path';
 import type { Entry } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
-import type { StoredSnapshot } from './backend.ts';
+import type { StoredFile, StoredSnapshot, TreeBase, TreeView } from './backend.ts';
 import { streamOf, untilAborted } from './bytes.ts';
+import { copyUnchanged, fileVersion } from './copy-file.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
 import { createInFlight } from './in-flight.ts';
 import { isEncryptedName, snapshotExists } from './selector.ts';
 import {
   checkLast,
+  closesTree,
   describeFiles,
+  gather,
   isTreeName,
   mayBeCluster,
   sortFiles,
@@ -37,20 +40,22 @@ export interface LocalTreeFolder extends TreeFolder {
  * Writes a tree as the folder `<parent>/<id>`, whose name it gets when all of it is on the disk. Files and folders are
  * this user's alone. When anything fails, nothing is left.
  *
+ * @param base - a tree on this machine, of which files are copied
  * @returns what was written, as a list shows it
  * @throws TransshipError `SNAPSHOT_EXISTS` when the folder is there
- * @throws TransshipError `BACKEND`, `CANCELLED`; an error of `entries` itself is rethrown as it is
+ * @throws TransshipError `BASE_GONE`, `BACKEND`, `CANCELLED`; an error of `entries` itself is rethrown as it is
  */
 export async function writeLocalTree(
   parent: string,
   id: string,
   entries: AsyncIterable<Entry>,
   signal?: AbortSignal,
+  base?: TreeBase,
 ): Promise<WrittenTree> {
   const partial = join(parent, `${id}.${randomBytes(4).toString('hex')}.partial`);
   await mkdir(partial, { mode: 0o700 }).catch(failTo('write', partial));
   try {
-    const { folders, ...written } = await writeFiles(partial, entries, signal);
+    const { folders, ...written } = await writeFiles(partial, entries, signal, base);
     for (const folder of folders) await syncFolder(folder);
     await placeFolder(partial, join(parent, id));
     await syncFolder(parent);
@@ -66,20 +71,36 @@ async function writeFiles(
   root: string,
   entries: AsyncIterable<Entry>,
   signal: AbortSignal | undefined,
+  base: TreeBase | undefined,
 ): Promise<WrittenTree & { folders: ReadonlySet<string> }> {
   const folders = new Set([root]);
+  const files = new Map<string, StoredFile>();
   const flight = createInFlight({ count: FILES_AT_ONCE, bytes: MOST_BYTES });
   let size = 0;
+  let sent = 0;
   let first = '';
   let last: string | undefined;
   try {
     for await (const { path, size: bytes, body } of untilAborted(entries, signal)) {
       const file = join(root, ...path.split('/'));
       await makeFolders(dirname(file), folders);
+      const known = base?.files.get(path);
+      const write = async (pieces: AsyncIterable<Uint8Array>) => {
+        await writeNewFile(file, pieces, signal);
+        files.set(path, { size: bytes, version: await fileVersion(file) });
+      };
+      if (base !== undefined && known !== undefined) {
+        const source = join(base.snapshot.location, ...path.split('/'));
+        await flight.start(0, async () => {
+          files.set(path, { size: bytes, version: await copyUnchanged(source, known, file) });
+        });
+      } else if (body instanceof Uint8Array) await flight.start(bytes, () => write(streamOf(body)));
       // A stream must be read before the next entry is asked for.
-      if (body instanceof Uint8Array) await flight.start(bytes, () => writeNewFile(file, streamOf(body), signal));
-      else await writeNewFile(file, body, signal);
+      else await write(body);
+      // The manifest is asked for when all others are there.
+      if (closesTree(path)) await flight.finish();
       size += bytes;
+      sent += known === undefined ? bytes : 0;
       if (last === undefined) first = path;
       last = path;
     }
@@ -88,7 +109,7 @@ async function writeFiles(
     await flight.settle();
   }
   checkLast(last);
-  return { size, encrypted: isEncryptedName(first), folders };
+  return { size, sent, files, encrypted: isEncryptedName(first), folders };
 }
 
 async function makeFolders(folder: string, known: Set<string>): Promise<void> {
@@ -165,6 +186,26 @@ export async function* readLocalTree(location: string, signal?: AbortSignal): As
     const body = await readFile(file).catch(failTo('read', file));
     return { path, size: body.byteLength, body };
   });
+}
+
+/**
+ * Looks at the files of a tree.
+ *
+ * @throws TransshipError `SNAPSHOT_NOT_FOUND` when there is no such folder
+ */
+export async function openLocalTree(location: string): Promise<TreeView> {
+  const found = (await listFiles(location, failTo('read', location))).filter(({ dirent }) => dirent.isFile());
+  const files = await gather(found, async ({ path, file }) => {
+    const { size, mtimeMs } = await lstat(file).catch(failTo('read', file));
+    return [path, { size, modified: mtimeMs, version: await fileVersion(file) }] as const;
+  });
+  return {
+    files: new Map(files),
+    read: (path) => {
+      const file = join(location, ...path.split('/'));
+      return readFile(file).catch(failTo('read', file));
+    },
+  };
 }
 
 interface FoundFile {

@@ -3,14 +3,35 @@ import { mkdir, readdir, rmdir, stat, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Entry } from '../archive/entry.ts';
 import type { PartReader, PartStore } from '../archive/part.ts';
-import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
-import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import { parseSnapshotId } from '../archive/snapshot.ts';
+import type {
+  Backend,
+  Bytes,
+  LeaseStore,
+  Leftover,
+  StoredSnapshot,
+  Survey,
+  TreeBase,
+  TreeView,
+  WrittenSnapshot,
+} from './backend.ts';
 import { openFile } from './file-reader.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
+import { type LocalPlace, listArchives } from './local-archives.ts';
 import { sizeOfGroup } from './local-group.ts';
+import { createLocalLease } from './local-lease.ts';
 import { beginBarePart, beginLocalParts } from './local-parts.ts';
 import { readLocalPlan, writeLocalPlan } from './local-plans.ts';
-import { describeLocalTree, listClusterNames, listLocalTrees, readLocalTree, writeLocalTree } from './local-tree.ts';
+import { type LocalRemoval, removeLocalLeftover, removeLocalPlan, removeLocalSnapshot } from './local-remove.ts';
+import { surveyLocal } from './local-survey.ts';
+import {
+  describeLocalTree,
+  listClusterNames,
+  listLocalTrees,
+  openLocalTree,
+  readLocalTree,
+  writeLocalTree,
+} from './local-tree.ts';
 import { checkPartFile, groupIdOf, groupIdsAmong, groupName } from './part-group.ts';
 import { placeFile } from './place-file.ts';
 import { PLANS_FOLDER, planFileName } from './plans.ts';
@@ -20,25 +41,11 @@ import {
   FILE_BASE,
   findSnapshot,
   isEncryptedName,
-  parseSnapshotFileName,
   snapshotExists,
   snapshotFileName,
   sortSnapshots,
 } from './selector.ts';
 import { BACKUP_FOLDER, folderName, gather, lookIntoTrees } from './trees.ts';
-
-/**
- * What a writer that was killed leaves: the name the snapshot would have got, eight hex digits, `.partial`; without the
- * digits where another one goes on with it.
- */
-const PARTIAL = /^(.+?)(?:\.[0-9a-f]{8})?\.partial$/;
-
-/** Where snapshots are: all in a folder, or one in a file. */
-interface Place {
-  readonly folder: string;
-  /** The file's name, when the path is one file. */
-  readonly file?: string;
-}
 
 /**
  * Keeps snapshots in a folder, as `transship-<id><suffix>` or `<cluster>/backup/<id>/`, or one in a file. A path is a
@@ -51,11 +58,16 @@ interface Place {
  */
 export class LocalBackend implements Backend {
   readonly name = 'local';
+  readonly lease: LeaseStore;
   readonly #path: string;
 
   /** @param path - a folder or file, relative to the working directory or absolute */
   constructor(path: string) {
     this.#path = path;
+    this.lease = createLocalLease(
+      () => this.#locate(),
+      (folder) => makeFolder(folder),
+    );
   }
 
   async write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot> {
@@ -92,6 +104,7 @@ export class LocalBackend implements Backend {
     cluster: string,
     entries: AsyncIterable<Entry>,
     signal?: AbortSignal,
+    base?: TreeBase,
   ): Promise<WrittenSnapshot> {
     const name = folderName(cluster);
     const clusterFolder = join(this.#path, name);
@@ -106,7 +119,7 @@ export class LocalBackend implements Backend {
       }
       await refuseExisting({ folder: this.#path }, id);
       if ((await kindOf(location)) !== 'missing') throw snapshotExists(location);
-      const written = await writeLocalTree(parent, id, entries, signal);
+      const written = await writeLocalTree(parent, id, entries, signal, base);
       return { id, cluster: name, layout: 'tree', location, state: 'complete', ...written };
     } catch (error) {
       for (const folder of made) await rmdir(folder).catch(() => {});
@@ -129,6 +142,10 @@ export class LocalBackend implements Backend {
 
   readTree(snapshot: StoredSnapshot, signal?: AbortSignal): AsyncIterable<Entry> {
     return readLocalTree(snapshot.location, signal);
+  }
+
+  openTree({ location }: StoredSnapshot): Promise<TreeView> {
+    return openLocalTree(location);
   }
 
   async beginParts(id: string, scope: string): Promise<PartStore> {
@@ -165,19 +182,42 @@ export class LocalBackend implements Backend {
     return readLocalPlan(await this.#locatePlan(id));
   }
 
+  async survey(signal?: AbortSignal): Promise<Survey> {
+    return surveyLocal(await this.#locate(), signal);
+  }
+
+  async remove(snapshot: StoredSnapshot, signal?: AbortSignal): Promise<void> {
+    await removeLocalSnapshot(await this.#removeFrom(signal), snapshot);
+  }
+
+  async removeLeftover(leftover: Leftover, signal?: AbortSignal): Promise<void> {
+    await removeLocalLeftover(await this.#removeFrom(signal), leftover);
+  }
+
+  async removePlan(plan: string): Promise<void> {
+    await removeLocalPlan(await this.#locate(), plan);
+  }
+
+  async #removeFrom(signal: AbortSignal | undefined): Promise<LocalRemoval> {
+    const place = await this.#locate();
+    const isComplete = async (id: string) =>
+      (await this.#list(place, id)).some((snapshot) => snapshot.id === id && snapshot.state === 'complete');
+    return { place, isComplete, signal };
+  }
+
   async #locatePlan(id: string): Promise<string> {
     const name = planFileName(id);
     const { folder, file } = await this.#locate();
     return file === undefined ? join(folder, PLANS_FOLDER, name) : join(`${this.#path}.${PLANS_FOLDER}`, name);
   }
 
-  async #locate(): Promise<Place> {
+  async #locate(): Promise<LocalPlace> {
     const kind = await kindOf(this.#path);
     const isFile = kind === 'file' || (kind === 'missing' && archiveSuffixOf(this.#path) !== undefined);
     return isFile ? { folder: dirname(this.#path), file: basename(this.#path) } : { folder: this.#path };
   }
 
-  async #list(place: Place, selector?: string): Promise<StoredSnapshot[]> {
+  async #list(place: LocalPlace, selector?: string): Promise<StoredSnapshot[]> {
     const archives = await listArchives(place);
     if (place.file !== undefined) return archives;
     const clusters = (await listClusterNames(place.folder)).filter((name) => groupIdOf(name) === undefined);
@@ -194,12 +234,6 @@ export class LocalBackend implements Backend {
   }
 }
 
-async function listArchives(place: Place): Promise<StoredSnapshot[]> {
-  const names = await readdir(place.folder).catch(failTo('read', place.folder));
-  const found = await Promise.all(names.map((name) => describeFile(place, name)));
-  return sortSnapshots(found.filter((snapshot) => snapshot !== undefined));
-}
-
 /** The parts that interrupted exports have left. */
 async function listGroups(folder: string, snapshots: readonly StoredSnapshot[]): Promise<StoredSnapshot[]> {
   const complete = new Set(snapshots.filter(({ state }) => state === 'complete').map(({ id }) => id));
@@ -213,7 +247,7 @@ async function listGroups(folder: string, snapshots: readonly StoredSnapshot[]):
 }
 
 /** Speaks up before a long export begins; {@link placeFile} is what holds when two writers race. */
-async function refuseExisting(place: Place, id: string): Promise<void> {
+async function refuseExisting(place: LocalPlace, id: string): Promise<void> {
   const existing = (await listArchives(place)).find(
     (snapshot) => snapshot.state === 'complete' && (place.file !== undefined || snapshot.id === id),
   );
@@ -223,29 +257,6 @@ async function refuseExisting(place: Place, id: string): Promise<void> {
 async function setTime(path: string, id: string): Promise<void> {
   const time = parseSnapshotId(id);
   if (time !== undefined) await utimes(path, time, time).catch(failTo('write', path));
-}
-
-/** What a file of the folder is to this place; undefined when it has nothing to do with it. */
-async function describeFile(place: Place, name: string): Promise<StoredSnapshot | undefined> {
-  const finalName = PARTIAL.exec(name)?.[1];
-  const parsed = parseSnapshotFileName(finalName ?? name);
-  const belongs = place.file === undefined ? parsed?.base === FILE_BASE : place.file === (finalName ?? name);
-  if (!belongs) return undefined;
-  const location = join(place.folder, name);
-  const stats = await stat(location).catch((error: unknown) => {
-    // Removed or put in place since the folder was read.
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw fileError('read', location, error);
-  });
-  if (stats === undefined || !stats.isFile()) return undefined;
-  return {
-    id: parsed?.id ?? snapshotId(stats.mtime),
-    layout: 'archive',
-    location,
-    size: stats.size,
-    state: finalName === undefined ? 'complete' : 'unfinished',
-    encrypted: isEncryptedName(finalName ?? name),
-  };
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | 'missing'> {

@@ -178,6 +178,17 @@ async function startOf(pid: number): Promise<string> {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }
 
+/** Does some work for which a group is claimed, or need not be; when it fails, the group is anybody's again. */
+export async function releasing(claimed: Claim | undefined, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    // What fails here leaves a lock that ends with the process.
+    await claimed?.release().catch(() => {});
+    throw error;
+  }
+}
+
 /** The error for a group, or a file, that another export writes. */
 export function takenOver(what: string): TransshipError {
   return new TransshipError('BACKEND', `Another export is writing ${what}.`, {

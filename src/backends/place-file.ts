@@ -4,7 +4,7 @@ import { codeOf, failTo, fileError } from './files.ts';
 import { snapshotExists } from './selector.ts';
 
 /** What systems answer where a file system has no hard links (exFAT, many network and object file systems). */
-const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'UNKNOWN'];
+export const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'UNKNOWN'];
 
 /** The system call that gives a file a second name; replaced in tests by one that has no links. */
 export type LinkFile = (existing: string, name: string) => Promise<void>;

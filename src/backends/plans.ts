@@ -17,3 +17,8 @@ export function planFileName(id: string): string {
     hint: 'Give the output plan-id of mode plan as it is.',
   });
 }
+
+/** Whether a file is that of a saved plan. */
+export function isPlanFileName(name: string): boolean {
+  return name.endsWith('.json') && PLAN_ID.test(name.slice(0, -'.json'.length));
+}

@@ -1,6 +1,7 @@
 import { TransshipError } from '../errors.ts';
 import { waitUnlessAborted } from './bytes.ts';
 import type { S3Client } from './lazy/s3-sdk.ts';
+import { type TimeOf, watchDates } from './s3-clock.ts';
 import { readSse, refuseOpenKey, type SseOptions, type SseParameters } from './s3-sse.ts';
 
 type S3Sdk = typeof import('./lazy/s3-sdk.ts');
@@ -22,6 +23,7 @@ export interface S3Connection {
   readonly endpoint: string | undefined;
   /** How S3 is to encrypt. */
   readonly sse: SseParameters;
+  readonly timeOf: TimeOf;
 }
 
 /** The region that services other than AWS are called with when none is given: most ignore it, all accept it. */
@@ -30,6 +32,8 @@ const CONNECT_MILLISECONDS = 10_000;
 /** A request on whose connection nothing moves for so long is dead. Long: a service may be joining many parts. */
 const IDLE_MILLISECONDS = 300_000;
 const ATTEMPTS = 5;
+/** The library's own 50 are fewer than the files of a tree that are copied at once. */
+const MOST_CONNECTIONS = 100;
 
 /**
  * Loads the AWS library and makes a client; sends nothing.
@@ -53,14 +57,20 @@ export async function connectS3(options: S3Options, signal?: AbortSignal): Promi
       maxAttempts: ATTEMPTS,
       // With it, every part opens a connection of its own: https://github.com/smithy-lang/smithy-typescript/blob/main/packages/node-http-handler/src/node-http-handler.ts
       expectContinueHeader: false,
-      requestHandler: { connectionTimeout: CONNECT_MILLISECONDS, socketTimeout: IDLE_MILLISECONDS },
+      requestHandler: {
+        connectionTimeout: CONNECT_MILLISECONDS,
+        socketTimeout: IDLE_MILLISECONDS,
+        httpAgent: { maxSockets: MOST_CONNECTIONS },
+        httpsAgent: { maxSockets: MOST_CONNECTIONS },
+      },
     });
+  const connect = (client: S3Client) => ({ client, sdk, endpoint, sse, timeOf: watchDates(client) });
   const client = make(region);
   try {
     await client.config.region();
-    return { client, sdk, endpoint, sse };
+    return connect(client);
   } catch (error) {
-    if (endpoint !== undefined) return { client: make(ANY_REGION), sdk, endpoint, sse };
+    if (endpoint !== undefined) return connect(make(ANY_REGION));
     throw new TransshipError('BACKEND', 'The region of the bucket is not known.', {
       hint: 'Set s3-region, the environment variable AWS_REGION, or a region in the AWS profile.',
       cause: error,

@@ -13,7 +13,8 @@ export interface S3Attempt {
     | 's3:PutObject'
     | 's3:DeleteObject'
     | 's3:AbortMultipartUpload'
-    | 's3:ListBucketMultipartUploads';
+    | 's3:ListBucketMultipartUploads'
+    | 's3:ListMultipartUploadParts';
   /** The endpoint, when it is not AWS. */
   readonly endpoint?: string | undefined;
 }

@@ -33,7 +33,8 @@ export function groupTarget(connection: S3Connection, place: S3Place, id: string
   return { connection, place, prefix: `${place.prefix}${groupName(id)}/` };
 }
 
-function s3Locks(target: S3Target): LockPlace {
+/** Locks beside the objects that they are for. */
+export function s3Locks(target: S3Target): LockPlace {
   const { connection, place, prefix } = target;
   const keyOf = (number: number) => `${prefix}${lockName(number)}`;
   return {

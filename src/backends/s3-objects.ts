@@ -1,12 +1,16 @@
 import { cancelledBy, TransshipError } from '../errors.ts';
 import { forEachOf } from '../streams.ts';
 import type { S3Connection } from './s3-connect.ts';
-import { isDeniedOrUnknown, s3Error } from './s3-errors.ts';
-import { findUploads, listObjects } from './s3-list.ts';
+import { isDeniedOrUnknown, readS3Failure, s3Error } from './s3-errors.ts';
+import { aborting, findUploads, listObjects } from './s3-list.ts';
 import type { S3Place } from './s3-place.ts';
 import { putObject } from './s3-upload.ts';
 
+export { aborting };
+
 const DELETES_AT_ONCE = 16;
+/** The most that one request deletes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html */
+const KEYS_AT_ONCE = 1000;
 
 /** What every request about the parts of a snapshot needs. */
 export interface S3Target {
@@ -69,16 +73,71 @@ export async function replaceObject(
 
 /** Deletes objects, several at once; one that is not there is no error. */
 export async function deleteObjects(
-  { connection: { client, sdk, endpoint }, place }: S3Target,
+  { connection: { client, sdk, endpoint }, place }: Pick<S3Target, 'connection' | 'place'>,
   keys: readonly string[],
+  signal?: AbortSignal,
 ): Promise<void> {
   await forEachOf(keys, DELETES_AT_ONCE, async (key) => {
     try {
-      await client.send(new sdk.DeleteObjectCommand({ Bucket: place.bucket, Key: key }));
+      await client.send(new sdk.DeleteObjectCommand({ Bucket: place.bucket, Key: key }), aborting(signal));
     } catch (error) {
+      if (signal?.aborted) throw cancelledBy(signal);
+      // S3 itself does not tell.
+      if (['NoSuchKey', 'NotFound'].includes(readS3Failure(error).name)) return;
       throw s3Error(error, { place, key, action: 's3:DeleteObject', endpoint });
     }
   });
+}
+
+/** Deletes many objects by few requests, where the service knows such; one that is not there is no error. */
+export async function deleteManyObjects(
+  target: Pick<S3Target, 'connection' | 'place'>,
+  keys: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
+  let isKnown = true;
+  for (let start = 0; start < keys.length; start += KEYS_AT_ONCE) {
+    const batch = keys.slice(start, start + KEYS_AT_ONCE);
+    const refused: readonly string[] | undefined = isKnown ? await deleteBatch(target, batch, signal) : undefined;
+    isKnown = refused !== undefined;
+    // One by one, each is tried again, and an error names what it is about.
+    await deleteObjects(target, refused ?? batch, signal);
+  }
+}
+
+/** @returns the keys that were not deleted; undefined when the service refuses the request as such */
+async function deleteBatch(
+  { connection: { client, sdk, endpoint }, place }: Pick<S3Target, 'connection' | 'place'>,
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string[] | undefined> {
+  const Delete = { Objects: keys.map((Key) => ({ Key })), Quiet: true };
+  try {
+    const request = new sdk.DeleteObjectsCommand({ Bucket: place.bucket, Delete });
+    const { Errors = [] } = await client.send(request, aborting(signal));
+    return Errors.flatMap(({ Key }) => Key ?? []);
+  } catch (error) {
+    if (signal?.aborted) throw cancelledBy(signal);
+    const { status } = readS3Failure(error);
+    if ((status >= 400 && status < 500) || status === 501) return undefined;
+    throw s3Error(error, { place, key: keys[0], action: 's3:DeleteObject', endpoint });
+  }
+}
+
+/** Gives up an upload; one that is no more is no error. */
+export async function abortUpload(
+  { connection: { client, sdk, endpoint }, place }: Pick<S3Target, 'connection' | 'place'>,
+  { key, uploadId }: { readonly key: string; readonly uploadId: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const request = new sdk.AbortMultipartUploadCommand({ Bucket: place.bucket, Key: key, UploadId: uploadId });
+  try {
+    await client.send(request, aborting(signal));
+  } catch (error) {
+    if (signal?.aborted) throw cancelledBy(signal);
+    if (['NoSuchUpload', 'NotFound'].includes(readS3Failure(error).name)) return;
+    throw s3Error(error, { place, key, action: 's3:AbortMultipartUpload', endpoint });
+  }
 }
 
 /** Deletes all below the prefix but what is kept, what is to go last at the end; and uploads that were never ended. */
@@ -88,17 +147,11 @@ export async function deleteOthers(
   isLast: (key: string) => boolean,
 ): Promise<void> {
   const { connection, place, prefix } = target;
-  const { client, sdk } = connection;
   try {
     const { objects } = await listObjects(connection, place, prefix);
     const keys = objects.map(({ key }) => key).filter((key) => !keep.has(key));
     const uploads = await findUploads(connection, place, prefix);
-    await forEachOf(uploads, DELETES_AT_ONCE, async ({ key, uploadId }) => {
-      const request = { Bucket: place.bucket, Key: key, UploadId: uploadId };
-      await client.send(new sdk.AbortMultipartUploadCommand(request)).catch((error: unknown) => {
-        throw s3Error(error, { place, key, action: 's3:AbortMultipartUpload', endpoint: connection.endpoint });
-      });
-    });
+    await forEachOf(uploads, DELETES_AT_ONCE, (upload) => abortUpload(target, upload));
     await deleteObjects(
       target,
       keys.filter((key) => !isLast(key)),
@@ -113,9 +166,4 @@ export async function deleteOthers(
 /** Whether the cause of an error is that a right is missing. */
 export function isDenied(error: unknown): boolean {
   return error instanceof Error && isDeniedOrUnknown(error.cause);
-}
-
-/** What makes a request end with a signal. */
-export function aborting(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
 }

@@ -1,6 +1,6 @@
 import { TransshipError } from '../errors.ts';
 import { PLANS_FOLDER, planFileName } from './plans.ts';
-import { archiveSuffixOf, FILE_BASE, parseSnapshotFileName, snapshotFileName } from './selector.ts';
+import { archiveSuffixOf, FILE_BASE, FILE_STARTS, parseSnapshotFileName, snapshotFileName } from './selector.ts';
 import { BACKUP_FOLDER } from './trees.ts';
 
 /** Where in S3 snapshots are: objects `<prefix>transship-<id><suffix>` and `<prefix><cluster>/backup/<id>/…`. */
@@ -40,9 +40,9 @@ export function planKey(place: S3Place, id: string): string {
   return `${place.prefix}${PLANS_FOLDER}/${planFileName(id)}`;
 }
 
-/** What the keys of all snapshots here begin with. */
-export function keysBeginWith(place: S3Place): string {
-  return `${place.prefix}${FILE_BASE}-`;
+/** What the keys of all snapshots here begin with, or those of one id: each one of these. */
+export function keysBeginWith(place: S3Place, id = ''): string[] {
+  return FILE_STARTS.map((start) => `${place.prefix}${start}${id}`);
 }
 
 /** The snapshot's id in a key; undefined when the object is none of this place's snapshots. */

@@ -2,15 +2,17 @@ import { MANIFEST_PATH } from '../archive/digests.ts';
 import { type Entry, readBody } from '../archive/entry.ts';
 import { TransshipError } from '../errors.ts';
 import { forEachOf, mapInOrder } from '../streams.ts';
-import type { StoredSnapshot } from './backend.ts';
+import type { StoredFile, StoredSnapshot, TreeBase, TreeView } from './backend.ts';
 import { untilAborted } from './bytes.ts';
-import { createInFlight } from './in-flight.ts';
+import { createInFlight, type InFlight } from './in-flight.ts';
 import { groupIdOf } from './part-group.ts';
 import type { S3Connection } from './s3-connect.ts';
-import { type DownloadLimits, downloadObject } from './s3-download.ts';
+import { createCopier } from './s3-copy.ts';
+import { type DownloadLimits, downloadObject, readSmallObject } from './s3-download.ts';
 import { type ListedObject, listObjects } from './s3-list.ts';
+import { lookAt } from './s3-objects.ts';
 import { SMALLEST_PART } from './s3-parts.ts';
-import { addressOf, lastNameOf, type S3Place, treesBeginWith } from './s3-place.ts';
+import { addressOf, keyOfAddress, lastNameOf, type S3Place, treesBeginWith } from './s3-place.ts';
 import { putObject, uploadObject } from './s3-upload.ts';
 import { isEncryptedName } from './selector.ts';
 import {
@@ -27,7 +29,10 @@ import {
   type WrittenTree,
 } from './trees.ts';
 
-const OBJECTS_AT_ONCE = 8;
+const READS_AT_ONCE = 8;
+const WRITES_AT_ONCE = 16;
+/** Nothing is sent or held for a copy: it only takes its time. */
+const COPIES_AT_ONCE = 64;
 /** Bytes that are held in memory while they are sent; larger bodies are sent in parts. */
 const MOST_BYTES = 32 * 1024 * 1024;
 /** Objects up to this size are read whole, several at once. */
@@ -46,79 +51,135 @@ export interface TreeTarget {
  * Writes a tree as objects. The first one is the claim: of two writers of one id only one gets it. The manifest comes
  * when all others are there. When anything fails, what was written is deleted again.
  *
- * @throws TransshipError `SNAPSHOT_EXISTS`, `CANCELLED`, `BACKEND`; an error of `entries` itself is rethrown as it is
+ * @param base - a tree of the same bucket, of which the service itself copies files
+ * @throws TransshipError `SNAPSHOT_EXISTS`, `BASE_GONE`, `CANCELLED`, `BACKEND`; an error of `entries` itself is rethrown
+ *   as it is
  */
 export async function writeS3Tree(
   target: TreeTarget,
   entries: AsyncIterable<Entry>,
   signal?: AbortSignal,
+  base?: TreeBase,
 ): Promise<WrittenTree> {
-  const flight = createInFlight({ count: OBJECTS_AT_ONCE, bytes: MOST_BYTES });
-  /** Keys of objects that are there or may be, in the order they were sent. */
-  const keys = new Set<string>();
+  const sending = createSending(target, signal);
+  const copy = base === undefined ? undefined : createCopying(target, base.snapshot.location, sending);
   let size = 0;
+  let sent = 0;
   let first = '';
   let last: string | undefined;
   try {
     for await (const entry of untilAborted(entries, signal)) {
-      const key = `${target.prefix}${entry.path}`;
+      const { path } = entry;
+      const known = base?.files.get(path);
+      const isLast = closesTree(path);
+      // What says that a snapshot is whole comes when all before it is in place.
+      if (isLast) await sending.finish();
       if (last === undefined) {
-        first = entry.path;
-        await claim(target, key, entry);
-        keys.add(key);
-      } else {
-        // What says that a snapshot is whole comes when all before it is in place.
-        if (closesTree(entry.path)) await flight.finish();
-        await send(target, key, entry, { keys, flight, signal });
-      }
+        first = path;
+        await claim(sending, entry);
+      } else if (copy !== undefined && known !== undefined) await copy(path, known);
+      else await send(sending, entry);
+      if (isLast) await sending.finish();
       size += entry.size;
-      last = entry.path;
+      sent += last !== undefined && known !== undefined ? 0 : entry.size;
+      last = path;
     }
-    await flight.finish();
+    await sending.finish();
     checkLast(last);
-    return { size, encrypted: isEncryptedName(first) };
+    return { size, sent, files: sending.files, encrypted: isEncryptedName(first) };
   } catch (error) {
-    await flight.settle();
-    await removeObjects(target, keys);
+    await sending.settle();
+    await removeObjects(target, sending.keys);
     throw error;
   }
 }
 
-/** When it fails, nobody can say whose object is there, and none is deleted. */
-async function claim({ connection, place }: TreeTarget, key: string, entry: Entry): Promise<void> {
-  await putObject(connection, place, key, await readBody(entry));
+/** What is under way, and what it came to. */
+interface Sending {
+  readonly target: TreeTarget;
+  readonly signal: AbortSignal | undefined;
+  /** Keys of objects that are there or may be, in the order they were sent. */
+  readonly keys: Set<string>;
+  /** Those that are there. */
+  readonly files: Map<string, StoredFile>;
+  readonly puts: InFlight;
+  readonly copies: InFlight;
+  finish(): Promise<void>;
+  settle(): Promise<void>;
 }
 
-interface Sending {
-  readonly keys: Set<string>;
-  readonly flight: ReturnType<typeof createInFlight>;
-  readonly signal: AbortSignal | undefined;
+function createSending(target: TreeTarget, signal: AbortSignal | undefined): Sending {
+  const puts = createInFlight({ count: WRITES_AT_ONCE, bytes: MOST_BYTES });
+  const copies = createInFlight({ count: COPIES_AT_ONCE, bytes: 0 });
+  return {
+    ...{ target, signal, puts, copies },
+    keys: new Set(),
+    files: new Map(),
+    async finish() {
+      await copies.finish();
+      await puts.finish();
+    },
+    async settle() {
+      await copies.settle();
+      await puts.settle();
+    },
+  };
+}
+
+/** When it fails, nobody can say whose object is there, and none is deleted. */
+async function claim({ target, keys }: Sending, entry: Entry): Promise<void> {
+  const key = `${target.prefix}${entry.path}`;
+  await putObject(target.connection, target.place, key, await readBody(entry));
+  keys.add(key);
 }
 
 /** Returns when the body was read: what is sent by one request is on its way then. */
-async function send(
-  { connection, place }: TreeTarget,
-  key: string,
-  entry: Entry,
-  { keys, flight, signal }: Sending,
-): Promise<void> {
-  const tracked = async (work: () => Promise<unknown>) => {
+async function send(sending: Sending, entry: Entry): Promise<void> {
+  const { target, signal, keys, files, puts } = sending;
+  const { connection, place, prefix } = target;
+  const { path, size, body } = entry;
+  const key = `${prefix}${path}`;
+  const tracked = async (work: () => Promise<string | undefined>) => {
     keys.add(key);
     try {
-      await work();
+      const version = await work();
+      if (version !== undefined) files.set(path, { size, version });
     } catch (error) {
       // Somebody else's, though the prefix is ours: it is not ours to delete.
       if (error instanceof TransshipError && error.code === 'SNAPSHOT_EXISTS') keys.delete(key);
       throw error;
     }
   };
-  const { size, body } = entry;
   if (body instanceof Uint8Array || size < SMALLEST_PART) {
     const bytes = await readBody(entry);
-    await flight.start(size, () => tracked(() => putObject(connection, place, key, bytes, signal)));
+    await puts.start(size, () => tracked(() => putObject(connection, place, key, bytes, signal)));
   } else {
-    await tracked(() => uploadObject(connection, place, key, body, signal));
+    await tracked(async () => {
+      await uploadObject(connection, place, key, body, signal);
+      // Without the right to look, it is not copied next time.
+      return lookAt(target, key, signal)
+        .then(({ etag }) => etag)
+        .catch(() => undefined);
+    });
   }
+}
+
+/** @param location - of the tree that is copied from */
+function createCopying(
+  { connection, place, prefix }: TreeTarget,
+  location: string,
+  { keys, files, copies, signal }: Sending,
+): (path: string, known: StoredFile) => Promise<void> {
+  const from = `${keyOfAddress(place, location)}/`;
+  const copyObject = createCopier({ connection, place });
+  return async (path, known) => {
+    const key = `${prefix}${path}`;
+    await copies.start(0, async () => {
+      keys.add(key);
+      const version = await copyObject({ ...known, key: `${from}${path}` }, key, signal);
+      if (version !== undefined) files.set(path, { size: known.size, version });
+    });
+  };
 }
 
 /** Deletes what a writer leaves that failed: what makes it a snapshot first, its claim last. */
@@ -149,13 +210,10 @@ export async function* readS3Tree(
   limits: DownloadLimits,
   signal?: AbortSignal,
 ): AsyncGenerator<Entry> {
-  const files = filesAmong((await listObjects(connection, place, prefix)).objects, prefix);
-  if (files.length === 0) {
-    throw new TransshipError('SNAPSHOT_NOT_FOUND', `${addressOf(place, prefix)} has no objects.`);
-  }
+  const files = await findFiles({ connection, place, prefix });
   const stop = new AbortController();
   const whenStopped = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-  const entries = mapInOrder(sortFiles(files), OBJECTS_AT_ONCE, async ({ path, key, size }) => {
+  const entries = mapInOrder(sortFiles(files), READS_AT_ONCE, async ({ path, key, size }) => {
     const body = downloadObject(connection, place, key, size, whenStopped, limits);
     return { path, size, body: size > SMALL_BYTES ? body : await readBody({ path, size, body }) };
   });
@@ -166,6 +224,30 @@ export async function* readS3Tree(
     stop.abort();
     await entries.return(undefined);
   }
+}
+
+/**
+ * Looks at the objects of a tree.
+ *
+ * @throws TransshipError `SNAPSHOT_NOT_FOUND` when there are none
+ */
+export async function openS3Tree(target: TreeTarget, signal?: AbortSignal): Promise<TreeView> {
+  const { connection, place, prefix } = target;
+  const files = await findFiles(target, signal);
+  return {
+    files: new Map(files.map(({ path, size, etag, changed }) => [path, { size, version: etag, modified: changed }])),
+    async read(path) {
+      const bytes = await readSmallObject(connection, place, `${prefix}${path}`, signal);
+      if (bytes !== undefined) return bytes;
+      throw new TransshipError('SNAPSHOT_NOT_FOUND', `${addressOf(place, `${prefix}${path}`)} does not exist.`);
+    },
+  };
+}
+
+async function findFiles({ connection, place, prefix }: TreeTarget, signal?: AbortSignal) {
+  const files = filesAmong((await listObjects(connection, place, prefix, undefined, signal)).objects, prefix);
+  if (files.length > 0) return files;
+  throw new TransshipError('SNAPSHOT_NOT_FOUND', `${addressOf(place, prefix)} has no objects.`);
 }
 
 /**

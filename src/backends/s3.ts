@@ -1,34 +1,41 @@
 import type { Entry } from '../archive/entry.ts';
 import type { PartReader, PartStore } from '../archive/part.ts';
 import { TransshipError } from '../errors.ts';
-import type { Backend, Bytes, StoredSnapshot, WrittenSnapshot } from './backend.ts';
+import type {
+  Backend,
+  Bytes,
+  LeaseStore,
+  Leftover,
+  StoredSnapshot,
+  Survey,
+  TreeBase,
+  TreeView,
+  WrittenSnapshot,
+} from './backend.ts';
 import { checkPartFile, groupIdsAmong, groupName } from './part-group.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-connect.ts';
 import { type DownloadLimits, downloadLimits, downloadObject, readSmallObject } from './s3-download.ts';
 import { groupTarget } from './s3-group.ts';
+import { createS3Lease } from './s3-lease.ts';
 import { archivesAmong, listObjects, listUploads } from './s3-list.ts';
 import { isDenied } from './s3-objects.ts';
 import { beginS3Parts, openObject } from './s3-part-store.ts';
 import {
   addressOf,
   keyOfAddress,
+  keysBeginWith,
   parseS3Place,
   planKey,
   type S3Place,
   snapshotKey,
   treesBeginWith,
 } from './s3-place.ts';
+import { removeS3Leftover, removeS3Plan, removeS3Snapshot, type S3Removal } from './s3-remove.ts';
 import { readSse } from './s3-sse.ts';
-import { listS3Trees, readS3Tree, writeS3Tree } from './s3-tree.ts';
+import { surveyS3 } from './s3-survey.ts';
+import { listS3Trees, openS3Tree, readS3Tree, writeS3Tree } from './s3-tree.ts';
 import { putObject, uploadObject } from './s3-upload.ts';
-import {
-  FILE_BASE,
-  findSnapshot,
-  isEncryptedName,
-  snapshotExists,
-  snapshotFileName,
-  sortSnapshots,
-} from './selector.ts';
+import { findSnapshot, isEncryptedName, snapshotExists, sortSnapshots } from './selector.ts';
 import { folderName, gather } from './trees.ts';
 
 /**
@@ -39,6 +46,7 @@ import { folderName, gather } from './trees.ts';
  */
 export class S3Backend implements Backend {
   readonly name = 's3';
+  readonly lease: LeaseStore;
   readonly #place: S3Place;
   readonly #options: S3Options;
   readonly #limits: DownloadLimits;
@@ -53,6 +61,7 @@ export class S3Backend implements Backend {
     this.#options = options;
     readSse(options);
     this.#limits = limits;
+    this.lease = createS3Lease(() => this.#connect(), this.#place);
   }
 
   async write(id: string, suffix: string, bytes: Bytes, signal?: AbortSignal): Promise<WrittenSnapshot> {
@@ -69,6 +78,7 @@ export class S3Backend implements Backend {
     cluster: string,
     entries: AsyncIterable<Entry>,
     signal?: AbortSignal,
+    base?: TreeBase,
   ): Promise<WrittenSnapshot> {
     const connection = await this.#connect();
     const place = this.#place;
@@ -77,7 +87,7 @@ export class S3Backend implements Backend {
     const target = { connection, place, prefix: `${key}/` };
     const location = addressOf(place, key);
     await Promise.all([this.#refuseArchive(connection, id), refuseObjects(connection, place, target.prefix, location)]);
-    const written = await writeS3Tree(target, entries, signal);
+    const written = await writeS3Tree(target, entries, signal, base);
     return { id, cluster: name, layout: 'tree', location, state: 'complete', ...written };
   }
 
@@ -99,6 +109,11 @@ export class S3Backend implements Backend {
     const prefix = `${keyOfAddress(this.#place, snapshot.location)}/`;
     const connection = await this.#connect();
     yield* readS3Tree({ connection, place: this.#place, prefix }, this.#limits, signal);
+  }
+
+  async openTree({ location }: StoredSnapshot, signal?: AbortSignal): Promise<TreeView> {
+    const prefix = `${keyOfAddress(this.#place, location)}/`;
+    return openS3Tree({ connection: await this.#connect(), place: this.#place, prefix }, signal);
   }
 
   async beginParts(id: string, scope: string): Promise<PartStore> {
@@ -137,6 +152,28 @@ export class S3Backend implements Backend {
     return readSmallObject(await this.#connect(), this.#place, key, signal);
   }
 
+  async survey(signal?: AbortSignal): Promise<Survey> {
+    return surveyS3(await this.#connect(), this.#place, signal);
+  }
+
+  async remove(snapshot: StoredSnapshot, signal?: AbortSignal): Promise<void> {
+    await removeS3Snapshot(await this.#removeFrom(signal), snapshot);
+  }
+
+  async removeLeftover(leftover: Leftover, signal?: AbortSignal): Promise<void> {
+    await removeS3Leftover(await this.#removeFrom(signal), leftover);
+  }
+
+  async removePlan(plan: string, signal?: AbortSignal): Promise<void> {
+    await removeS3Plan(await this.#removeFrom(signal), plan);
+  }
+
+  async #removeFrom(signal: AbortSignal | undefined): Promise<S3Removal> {
+    const isComplete = async (id: string) =>
+      (await this.#list(id)).some((snapshot) => snapshot.id === id && snapshot.state === 'complete');
+    return { connection: await this.#connect(), place: this.#place, isComplete, signal };
+  }
+
   #connect(): Promise<S3Connection> {
     this.#connection ??= connectS3(this.#options);
     return this.#connection;
@@ -171,7 +208,8 @@ export class S3Backend implements Backend {
 
   /** Speaks up before a long export begins; the conditional write at its end is what holds when two writers race. */
   async #refuseArchive(connection: S3Connection, id: string): Promise<void> {
-    await refuseObjects(connection, this.#place, `${this.#place.prefix}${snapshotFileName(FILE_BASE, id, '')}`);
+    const starts = keysBeginWith(this.#place, id);
+    await Promise.all(starts.map((start) => refuseObjects(connection, this.#place, start)));
   }
 }
 

@@ -9,8 +9,13 @@ import type { StoredSnapshot } from './backend.ts';
  */
 export const FILE_BASE = 'transship';
 
-const FILE = /^(?:(.*)-)?(\d\d-\d\d-\d\d_\d\d-\d\d-\d\d)(\.tar(?:\.(?:zst|xz|gz))?(?:\.age)?)$/s;
-const SUFFIX = /\.(?:tar(?:\.(?:zst|xz|gz))?|tgz|txz|tzst)(?:\.age)?$/;
+/** The same of a snapshot that is a file of Helm releases, as Helm's proposal of `helm export` names it. */
+const HELM_EXPORT_BASE = 'helm-releases';
+/** The ending of such a file. */
+export const HELM_EXPORT_SUFFIX = '.gz';
+
+const FILE = /^(?:(.*)-)?(\d\d-\d\d-\d\d_\d\d-\d\d-\d\d)((?:\.tar(?:\.(?:zst|xz|gz))?|\.gz)(?:\.age)?)$/s;
+const SUFFIX = /\.(?:tar(?:\.(?:zst|xz|gz))?|tgz|txz|tzst|gz)(?:\.age)?$/;
 /** How many ids a message names before it only counts. */
 const NAMED = 5;
 
@@ -21,15 +26,23 @@ export interface SnapshotFileName {
   readonly suffix: string;
 }
 
-/** The file name of a snapshot: `<base>-<id><suffix>`. */
+/** The file name of a snapshot: `<base>-<id><suffix>`, `helm-releases-<id>.gz` where the base is the usual one. */
 export function snapshotFileName(base: string, id: string, suffix: string): string {
-  return `${base}-${id}${suffix}`;
+  return `${base === FILE_BASE && isHelmExport(suffix) ? HELM_EXPORT_BASE : base}-${id}${suffix}`;
 }
 
-/** Takes a snapshot's file name apart; undefined when it is none. */
+/** Takes a snapshot's file name apart, also that of a file of Helm releases; undefined when it is none. */
 export function parseSnapshotFileName(name: string): SnapshotFileName | undefined {
   const [, base = '', id, suffix] = FILE.exec(name) ?? [];
-  return id === undefined || suffix === undefined ? undefined : { base, id, suffix };
+  if (id === undefined || suffix === undefined) return undefined;
+  return { base: base === HELM_EXPORT_BASE && isHelmExport(suffix) ? FILE_BASE : base, id, suffix };
+}
+
+/** What the names of all snapshots with the usual base begin with. */
+export const FILE_STARTS: readonly string[] = [`${FILE_BASE}-`, `${HELM_EXPORT_BASE}-`];
+
+function isHelmExport(suffix: string): boolean {
+  return suffix === HELM_EXPORT_SUFFIX || suffix === `${HELM_EXPORT_SUFFIX}${AGE_SUFFIX}`;
 }
 
 /** Whether a name says that what it names is encrypted; undefined when it does not. */
@@ -48,11 +61,12 @@ export function archiveSuffixOf(name: string): string | undefined {
  * @throws TransshipError `INPUT`
  */
 export function checkSuffix(file: string, suffix: string): void {
-  if (file.endsWith(suffix)) return;
+  // A file of Helm releases is no tar, though both may end in .gz.
+  if (file.endsWith(suffix) && (!isHelmExport(suffix) || archiveSuffixOf(file) === suffix)) return;
   throw new TransshipError(
     'INPUT',
     `path: ${JSON.stringify(file)} must end in ${suffix}, as the archive to write is one.`,
-    { hint: 'Change the ending, set compression and encrypt-to to what the ending says, or give a folder.' },
+    { hint: 'Change the ending, set format, compression and encrypt-to to what the ending says, or give a folder.' },
   );
 }
 

@@ -3,7 +3,7 @@ import { AGE_SUFFIX } from '../archive/encryption-header.ts';
 import { parseSnapshotId, SNAPSHOT_PATH } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
-import type { StoredSnapshot } from './backend.ts';
+import type { StoredSnapshot, WrittenSnapshot } from './backend.ts';
 
 /** The folder of a cluster that its trees are in: `<path>/<cluster>/backup/<id>/`. */
 export const BACKUP_FOLDER = 'backup';
@@ -31,7 +31,8 @@ export interface TreeFolder {
 }
 
 /** What a writer knows of the tree it has written. */
-export type WrittenTree = Pick<StoredSnapshot, 'size' | 'encrypted'>;
+export type WrittenTree = Pick<StoredSnapshot, 'size' | 'encrypted'> &
+  Required<Pick<WrittenSnapshot, 'sent' | 'files'>>;
 
 /** The name of a cluster's folder: that of its context, with `-` for what is no letter, digit, dot, `_` or `-`. */
 export function folderName(cluster: string): string {

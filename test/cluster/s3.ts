@@ -52,7 +52,8 @@ async function startOn(
   await guarded.start('versitygw', [
     versitygw,
     ...['--port', `127.0.0.1:${port}`, '--access', accessKeyId, '--secret', secretAccessKey, '--region', region],
-    ...['--health', '/health', '--quiet'],
+    // As every service does: without, each request has a connection of its own.
+    ...['--health', '/health', '--quiet', '--keep-alive'],
     // Metadata beside the objects: not every temporary folder has extended attributes.
     ...['posix', '--sidecar', join(folder, 'metadata'), join(folder, 'buckets')],
   ]);

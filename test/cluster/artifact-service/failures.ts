@@ -9,6 +9,7 @@ export type Operation =
   | 'put-block-list'
   | 'get-blob'
   | 'rest-list'
+  | 'rest-delete'
   | 'rest-download';
 
 /**

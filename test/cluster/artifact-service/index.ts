@@ -155,6 +155,7 @@ function operationOf(request: IncomingMessage, { pathname, searchParams }: URL):
     if (request.method === 'GET') return 'get-blob';
     return searchParams.get('comp') === 'block' ? 'put-block' : 'put-block-list';
   }
+  if (pathname.includes('/actions/') && request.method === 'DELETE') return 'rest-delete';
   if (pathname.includes('/actions/')) return pathname.endsWith('/zip') ? 'rest-download' : 'rest-list';
   return twirpMethod(pathname);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -123,6 +124,32 @@ describe('an encrypted tree', () => {
       code: 'INPUT',
       message: expect.stringContaining('no identity is given'),
     });
+  });
+});
+
+describe('an encrypted tree beside another one', () => {
+  it('takes over files as they are encrypted there, and is read and checked as any', async () => {
+    const sha1 = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
+    const path = 'shop/configmaps.json';
+    const there = tree.get(`${path}.age`) ?? Buffer.alloc(0);
+    const known = new Map([[path, { size: there.byteLength, sha1: sha1(there) }]]);
+    const writing = writeTree(entries(), undefined, [keys.recipient, other.recipient], known);
+    const written = new Map<string, Buffer>();
+    for await (const { path: name, size, body } of writing.entries) {
+      // What is copied is not read.
+      const bytes =
+        name === `${path}.age` ? there : Buffer.from(body instanceof Uint8Array ? body : await collect(body));
+      expect(bytes.byteLength, name).toBe(size);
+      written.set(name, bytes);
+    }
+    const give = () => streamOf(...[...written].map(([name, bytes]) => entryOf(name, bytes)));
+    const reading = readTree(give(), undefined, [keys.identity]);
+    const content = new Map(await collectFiles(reading.entries));
+    expect(content.get(path)?.toString()).toBe(files[path]);
+    const { size, digest } = writing.summary();
+    expect(reading.result()).toEqual({ size, digest });
+    expect(await checkEncryptedTree(give())).toEqual({ size, digest });
+    expect(written.get('shop/empty.json.age')?.equals(tree.get('shop/empty.json.age') ?? there)).toBe(false);
   });
 });
 

@@ -132,6 +132,46 @@ describe('a tree', () => {
   });
 });
 
+describe('a tree of entries whose digests are known', () => {
+  const digestsOf = (body: Uint8Array) => ({
+    sha1: createHash('sha1').update(body).digest('hex'),
+    sha256: createHash('sha256').update(body).digest('hex'),
+  });
+  const unread: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]() {
+      throw new Error('It was read.');
+    },
+  };
+
+  it('has the same index and manifest when bodies are not read', async () => {
+    const given = async function* () {
+      for (const [path, text] of Object.entries(files)) {
+        const { size, body } = entryOf(path, text);
+        yield { path, size, body: unread, digests: digestsOf(body as Buffer) };
+      }
+    };
+    const last = new Map<string, unknown>();
+    for await (const { path, body } of writeTree(given()).entries) {
+      if (['_index.json', 'manifest'].includes(path)) last.set(path, String(body));
+    }
+    const all = new Map(await collectFiles(writeTree(entriesOf(files)).entries));
+    const expected = ['_index.json', 'manifest'].map((path) => [path, String(all.get(path))] as const);
+    expect(last).toEqual(new Map(expected));
+  });
+
+  it.each<[string, (bytes: Buffer) => Entry['body']]>([
+    ['bytes', (bytes) => bytes],
+    ['a stream', (bytes) => inPieces(bytes, 5)],
+  ])('is not written when %s that is read is another one', async (_what, bodyOf) => {
+    const bytes = noise(10);
+    const entry = { path: 'a.json', size: 10, digests: digestsOf(noise(10, 2)) };
+    expect(await errorOf(collectFiles(writeTree(streamOf({ ...entry, body: bodyOf(bytes) })).entries))).toMatchObject({
+      code: 'ARCHIVE_DAMAGED',
+      message: 'The body of a.json is not the one it was.',
+    });
+  });
+});
+
 describe('a damaged tree', () => {
   it.each<[string, (files: Map<string, Buffer>) => void, RegExp]>([
     [

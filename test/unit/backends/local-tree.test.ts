@@ -39,8 +39,13 @@ describe('a tree in a folder', () => {
       cluster: 'kind-stage',
       location,
       size: summary().size,
+      sent: summary().size,
+      files: expect.any(Map),
       state: 'complete',
     });
+    expect([...(written.files?.keys() ?? [])].sort()).toEqual(
+      [...Object.keys(FILES), '_index.json', 'manifest'].sort(),
+    );
     expect(await namesIn(folder)).toEqual(
       [
         ...['kind-stage', 'kind-stage/backup', `kind-stage/backup/${ID}`],
@@ -60,7 +65,7 @@ describe('a tree in a folder', () => {
     const backend = new LocalBackend(folder);
     const written = await writeOne(backend, 'stage', { 'z/disk.img': DISK });
     const found = await backend.find('latest');
-    expect(found).toEqual(written);
+    expect(written).toMatchObject(found);
     const content = await collectFiles(readTree(backend.readTree(found)).entries);
     expect(content.map(([path]) => path)).toEqual(['_snapshot.json', 'z/disk.img']);
     expect(content[1]?.[1].equals(DISK)).toBe(true);
@@ -178,6 +183,78 @@ describe('a tree in a folder', () => {
   });
 });
 
+describe('a tree beside another one', () => {
+  const NEXT = '26-02-01_12-00-00';
+  const SAME = { '_snapshot.json': '{}', 'a/same.json': 'same', 'large.bin': DISK };
+
+  async function writeNext(edit: (location: string) => Promise<unknown> = async () => {}) {
+    const backend = new LocalBackend(folder);
+    const base = await writeOne(backend, 'stage', { ...SAME, 'a/changed.json': 'before' });
+    const all = base.files ?? new Map();
+    const files = new Map(
+      ['a/same.json', 'large.bin'].flatMap((path) => (all.has(path) ? [[path, all.get(path)]] : [])),
+    );
+    await edit(base.location);
+    const { entries } = writeTree(entriesOf({ ...SAME, 'a/changed.json': 'after' }));
+    return { base, written: await backend.writeTree(NEXT, 'stage', entries, undefined, { snapshot: base, files }) };
+  }
+
+  it('is whole and has copies of its own, and only what differs was sent', async () => {
+    const { base, written } = await writeNext();
+    const content = new Map(await collectFiles(readTree(new LocalBackend(folder).readTree(written)).entries));
+    expect([...content.keys()].sort()).toEqual(['_snapshot.json', 'a/changed.json', 'a/same.json', 'large.bin']);
+    expect(written.size - (written.sent ?? 0)).toBe(4 + DISK.byteLength);
+    const copy = join(written.location, 'a', 'same.json');
+    expect((await stat(copy)).mode & 0o777).toBe(0o600);
+    await writeFile(copy, 'mine');
+    expect(await readFile(join(base.location, 'a', 'same.json'), 'utf8')).toBe('same');
+    await run('sh', ['-c', 'cd "$1" && sha1sum --strict --status -c manifest', 'sh', base.location]);
+  });
+
+  it('can be the base of the next one', async () => {
+    const { written } = await writeNext();
+    const files = new Map([...(written.files ?? [])].filter(([path]) => path in SAME && path !== '_snapshot.json'));
+    const { entries } = writeTree(entriesOf(SAME));
+    const backend = new LocalBackend(folder);
+    await backend.writeTree('26-03-01_12-00-00', 'stage', entries, undefined, { snapshot: written, files });
+    const content = await collectFiles(readTree(backend.readTree(await backend.find('latest'))).entries);
+    expect(content.map(([path]) => path)).toEqual(['_snapshot.json', 'a/same.json', 'large.bin']);
+  });
+
+  it.each<[string, (location: string) => Promise<unknown>]>([
+    ['is gone', (location) => rm(location, { recursive: true })],
+    ['lacks a file', (location) => rm(join(location, 'a', 'same.json'))],
+    ['has a file that was written to', (location) => writeFile(join(location, 'a', 'same.json'), 'some')],
+    ['has a file that was replaced', (location) => replaceFile(join(location, 'a', 'same.json'), 'same')],
+    ['has a link for a file', (location) => replaceByLink(join(location, 'a', 'same.json'))],
+  ])('is not written when that %s, and nothing is left of it', async (_what, edit) => {
+    await expect(writeNext(edit)).rejects.toMatchObject({
+      code: 'BASE_GONE',
+      message: `${join(folder, 'stage', 'backup', ID, 'a', 'same.json')} can't be copied: it was removed or changed.`,
+    });
+    expect((await readdir(join(folder, 'stage', 'backup'))).filter((name) => name !== ID)).toEqual([]);
+  });
+});
+
+describe('the files of a tree', () => {
+  it('are told with their sizes, as whoever wrote them knows them, and can be read one by one', async () => {
+    const backend = new LocalBackend(folder);
+    const written = await writeOne(backend, 'stage', { 'a/b.json': 'text' });
+    const tree = await backend.openTree(written);
+    const versions = [...tree.files].map(([path, { size, version }]) => [path, { size, version }] as const);
+    expect(new Map(versions)).toEqual(written.files);
+    expect((await tree.read('a/b.json')).toString()).toBe('text');
+    await expect(tree.read('a/c.json')).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
+  });
+
+  it('are none where there is no tree', async () => {
+    const backend = new LocalBackend(folder);
+    const written = await writeOne(backend, 'stage');
+    await rm(written.location, { recursive: true });
+    await expect(backend.openTree(written)).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' });
+  });
+});
+
 describe('a tree that cannot be written', () => {
   it.each<[string, () => AsyncGenerator<Entry>, string]>([
     ['the source breaks', () => breakingEntries(), 'the source broke'],
@@ -253,6 +330,16 @@ describe('a tree that cannot be written', () => {
 
 function writeOne(backend: LocalBackend, cluster: string, files: Record<string, string | Uint8Array> = {}, id = ID) {
   return backend.writeTree(id, cluster, writeTree(entriesOf({ '_snapshot.json': '{}', ...files })).entries);
+}
+
+async function replaceFile(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.new`, content);
+  await rename(`${path}.new`, path);
+}
+
+async function replaceByLink(path: string): Promise<void> {
+  await rename(path, join(folder, 'elsewhere'));
+  await symlink(join(folder, 'elsewhere'), path);
 }
 
 async function* breakingEntries(): AsyncGenerator<Entry> {

@@ -3,6 +3,7 @@ import {
   addressOf,
   idOfKey,
   keyOfAddress,
+  keysBeginWith,
   lastNameOf,
   parseS3Place,
   snapshotKey,
@@ -25,6 +26,14 @@ describe('a place in S3', () => {
     expect(idOfKey(place, key)).toBe('26-01-31_12-00-00');
   });
 
+  it('keeps files of Helm releases beside archives', () => {
+    const place = parseS3Place('s3://backups/a');
+    const key = snapshotKey(place, '26-01-31_12-00-00', '.gz');
+    expect(key).toBe('a/helm-releases-26-01-31_12-00-00.gz');
+    expect(idOfKey(place, key)).toBe('26-01-31_12-00-00');
+    expect(keysBeginWith(place, '26-01')).toEqual(['a/transship-26-01', 'a/helm-releases-26-01']);
+  });
+
   it.each(['s3:/backups', 's3://', 's3://Backups', 's3://a', 'https://backups', './folder', 's3://-a-/x'])(
     'is not %s',
     (path) => {
@@ -43,6 +52,10 @@ describe('a place in S3', () => {
       'Give s3://backups/stage as path and 26-01-31_12-00-00 as snapshot.',
     ],
     ['s3://backups/backup.tar.gz', 'Give s3://backups.'],
+    [
+      's3://backups/stage/helm-releases-26-01-31_12-00-00.gz',
+      'Give s3://backups/stage as path and 26-01-31_12-00-00 as snapshot.',
+    ],
   ])('is not the address of one object, %s', (path, hint) => {
     expect(() => parseS3Place(path)).toThrow(expect.objectContaining({ code: 'INPUT', hint }));
   });

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { StoredSnapshot } from '../../../src/backends/backend.ts';
 import {
   archiveSuffixOf,
+  checkSuffix,
   findSnapshot,
   parseSnapshotFileName,
   selectSnapshot,
@@ -16,9 +17,31 @@ describe('a file name', () => {
     ['my-stage', '.tar.xz'],
     ['ends-', '.tar.gz'],
     ['26-01-31_12-00-00', '.tar.zst.age'],
+    ['transship', '.gz'],
+    ['transship', '.gz.age'],
+    ['my-stage', '.gz'],
   ])('of %s and %s is read back as it was made', (base, suffix) => {
     const name = snapshotFileName(base, '26-02-01_00-00-00', suffix);
     expect(parseSnapshotFileName(name)).toEqual({ base, id: '26-02-01_00-00-00', suffix });
+  });
+
+  it('of a file of Helm releases is helm-releases-<id>.gz, where nothing else is asked for', () => {
+    const name = snapshotFileName('transship', '26-02-01_00-00-00', '.gz');
+    expect(name).toBe('helm-releases-26-02-01_00-00-00.gz');
+    expect(parseSnapshotFileName('helm-releases-26-02-01_00-00-00.tar.gz')?.base).toBe('helm-releases');
+  });
+
+  it.each([
+    ['helm-releases.gz', '.gz', true],
+    ['helm-releases.gz.age', '.gz.age', true],
+    ['archive.tar.gz', '.gz', false],
+    ['archive.tar.gz', '.tar.gz', true],
+    ['helm-releases.gz', '.tar.zst', false],
+    ['helm-releases.gz', '.gz.age', false],
+  ])('%s for what is %s: %s', (file, suffix, isRight) => {
+    const check = () => checkSuffix(file, suffix);
+    if (isRight) expect(check).not.toThrow();
+    else expect(check).toThrow(`path: "${file}" must end in ${suffix}, as the archive to write is one.`);
   });
 
   it.each([
@@ -39,7 +62,9 @@ describe('a file name', () => {
     ['backup', undefined],
     ['tar', undefined],
     ['backup.tar.zst/', undefined],
-    ['backup.gz', undefined],
+    ['helm-releases.gz', '.gz'],
+    ['helm-releases.gz.age', '.gz.age'],
+    ['backup.bz2', undefined],
   ])('%s ends as an archive in %s', (path, suffix) => {
     expect(archiveSuffixOf(path)).toBe(suffix);
   });
