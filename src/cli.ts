@@ -1,6 +1,8 @@
 import { tmpdir } from 'node:os';
 import { text as readAll } from 'node:stream/consumers';
+import { isatty } from 'node:tty';
 import { type Request, readArguments } from './cli/arguments.ts';
+import { createConfirm, type Keyboard } from './cli/confirm.ts';
 import {
   describeError,
   discardTemporaryDirectory,
@@ -19,9 +21,10 @@ import type { Problem } from './inputs/rules.ts';
 import { findKubeconfigSecrets, isIdentityText, isKubeconfigText } from './inputs/secrets.ts';
 import { modeNames, parseInputs, type RawInputs } from './inputs.ts';
 import { formatOutputsJson } from './outputs.ts';
+import { createJsonReporter } from './report/json-reporter.ts';
 import { createTerminalReporter, type Terminal } from './report/terminal-reporter.ts';
-import { createPaint, renderText } from './report/text.ts';
-import { failureOf, tellsChanges } from './report/view.ts';
+import { createPaint, type Paint, renderText } from './report/text.ts';
+import { failureOf, tellsChanges, viewOf } from './report/view.ts';
 import { version } from './version.ts';
 
 /** What the command line runs with; all of it passed in by tests. */
@@ -31,6 +34,8 @@ export interface CliHost {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readStdin(): Promise<string>;
+  /** Where a person may answer. */
+  readonly keyboard?: Keyboard | undefined;
   readonly signals: SignalSource;
   readonly temporaryParent: string;
   readonly runMode: RunMode;
@@ -40,7 +45,7 @@ export interface CliHost {
 }
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
-type TerminalReporter = ReturnType<typeof createTerminalReporter>;
+type CliReporter = ReturnType<typeof createTerminalReporter>;
 
 const DONE = 0;
 const FAILED = 1;
@@ -59,6 +64,7 @@ export async function main(): Promise<void> {
     stdout: process.stdout,
     stderr: process.stderr,
     readStdin: () => readAll(process.stdin),
+    keyboard: { isTTY: isatty(0), open: () => process.stdin },
     signals: process,
     temporaryParent: tmpdir(),
     runMode: runAnyMode,
@@ -84,7 +90,7 @@ export async function runCli(host: CliHost): Promise<number> {
 async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
   const { env, stderr, stdout } = host;
   const paint = createPaint(stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb');
-  const reporter = createTerminalReporter(stderr, paint, { verbose: request.verbose, clock: host.clock });
+  const reporter = createReporter(request, host, paint);
   let folder: string | undefined;
   const cancel = listenForCancel(host.signals, () => {
     if (folder !== undefined) removeTemporaryDirectory(folder);
@@ -94,10 +100,13 @@ async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
     const { raw, problems } = await completeInputs(request, host, reporter);
     const inputs = parseInputs(raw, 'cli', problems);
     folder = await makeTemporaryDirectory(host.temporaryParent);
-    const context = { reporter, signal: cancel.signal, env, temporaryDirectory: folder, run: newRun(), version };
+    const { signal } = cancel;
+    const confirm = createConfirm(host.keyboard, stderr, signal, () => reporter.end());
+    const context = { reporter, signal, env, temporaryDirectory: folder, run: newRun(), confirm, version };
     const result = await host.runMode(inputs, context);
     reporter.end();
-    stderr.write(renderText(result, paint));
+    if (request.logFormat === 'text') stderr.write(renderText(result, paint));
+    else if (!result.failed) reporter.info(viewOf(result).headline);
     if (request.output === 'json') stdout.write(formatOutputsJson(result.outputs));
     if (result.failed) throw failureOf(result);
     return tellsChanges(result) ? CHANGES : DONE;
@@ -114,6 +123,13 @@ async function runRequest(request: RunRequest, host: CliHost): Promise<number> {
   }
 }
 
+/** What is told goes to standard error, for people or for what collects logs. */
+function createReporter({ logFormat, verbose }: RunRequest, { stderr, clock }: CliHost, paint: Paint): CliReporter {
+  return logFormat === 'text'
+    ? createTerminalReporter(stderr, paint, { verbose, clock })
+    : { ...createJsonReporter(stderr, { verbose, now: () => new Date() }), end() {} };
+}
+
 function helpHint(mode: string | undefined): string {
   return modeNames.some((name) => name === mode) ? `See transship ${mode} --help.` : 'See transship --help.';
 }
@@ -122,7 +138,7 @@ function helpHint(mode: string | undefined): string {
 async function completeInputs(
   request: RunRequest,
   host: CliHost,
-  reporter: TerminalReporter,
+  reporter: CliReporter,
 ): Promise<{ readonly raw: RawInputs; readonly problems: readonly Problem[] }> {
   const { kubeconfig, ...raw } = request.raw;
   const problems = [...request.problems, ...findTexts(raw)];

@@ -29,11 +29,16 @@ export interface Outputs {
 
 /** Something that was deleted of a backend. */
 export interface RemovedItem {
-  readonly what: 'snapshot' | 'unfinished' | 'upload' | 'parts';
+  readonly what: 'snapshot' | 'unfinished' | 'upload' | 'parts' | 'plan';
   /** Of a snapshot. */
   readonly id?: string | undefined;
+  /** The folder of a snapshot in layout tree. */
+  readonly cluster?: string | undefined;
   readonly location: string;
-  readonly size: number;
+  /** Bytes, as far as known. */
+  readonly size?: number | undefined;
+  /** Whole seconds since it was made, or was last written to. */
+  readonly age?: number | undefined;
 }
 
 export type OutputName = Exclude<keyof Outputs, 'plan'>;
@@ -47,13 +52,13 @@ export interface OutputInfo {
 
 export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
   snapshot: {
-    description: 'Id of the snapshot; of list: of the newest complete one.',
-    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
+    description: 'Id of the snapshot; of list: of the newest complete one; of watch: of the last that was stored.',
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify', 'watch'],
     example: '26-01-31_12-00-00',
   },
   location: {
     description: 'Where the snapshot is kept: a file, an s3:// URL or the page of an artifact.',
-    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify', 'watch'],
     example: 's3://backups/stage/transship-26-01-31_12-00-00.tar.zst',
   },
   'artifact-id': {
@@ -69,12 +74,12 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
   digest: {
     description:
       'SHA-256 of the stored archive, of a tree that of its file manifest; give it to the import as its digest.',
-    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify', 'watch'],
     example: 'sha256:9f86d081…',
   },
   size: {
     description: 'Size of the stored snapshot in bytes, with the archives of its virtual machines.',
-    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify'],
+    modes: ['export', 'plan', 'import', 'promote', 'list', 'verify', 'watch'],
     example: '482113',
   },
   releases: {
@@ -105,8 +110,8 @@ export const outputTable: Readonly<Record<OutputName, OutputInfo>> = {
   },
   failures: {
     description:
-      'JSON array of the objects that failed, or were skipped because of that, and why; the first 500 in a workflow.',
-    modes: ['import', 'promote', 'teardown'],
+      'JSON array of the objects that failed, or were skipped because of that, and why; of what could not be deleted of a backend; the first 500 in a workflow.',
+    modes: ['import', 'promote', 'teardown', 'export', 'clear'],
     example: '[{"object":"Deployment shop/web","outcome":"failed","message":"…"}]',
   },
   'plan-id': {

@@ -25,6 +25,7 @@ export type Request =
       readonly raw: Record<string, string>;
       readonly output: 'text' | 'json';
       readonly verbose: boolean;
+      readonly logFormat: 'text' | 'json';
       readonly problems: readonly Problem[];
     };
 
@@ -59,6 +60,7 @@ export function readArguments(args: readonly string[], width: number): Request {
       raw: first.startsWith('-') ? {} : { mode: first },
       output: 'text',
       verbose: false,
+      logFormat: 'text',
       problems: [],
     };
   }
@@ -84,15 +86,18 @@ function readMode(mode: Mode, args: readonly string[], width: number): Request {
     return help(command, width);
   }
   problems.push(...findStrangers(command.args, mode));
-  const output = settings.get('output') ?? 'text';
-  if (output !== 'text' && output !== 'json') {
-    problems.push({ input: 'output', message: `${quote(output)} is not allowed. Give ${oneOf(['text', 'json'])}.` });
-  }
+  const formatOf = (name: string): 'text' | 'json' => {
+    const format = settings.get(name) ?? 'text';
+    if (format === 'text' || format === 'json') return format;
+    problems.push({ input: name, message: `${quote(format)} is not allowed. Give ${oneOf(['text', 'json'])}.` });
+    return 'text';
+  };
   return {
     kind: 'run',
     raw,
-    output: output === 'json' ? 'json' : 'text',
+    output: formatOf('output'),
     verbose: settings.has('verbose'),
+    logFormat: formatOf('log-format'),
     problems,
   };
 }
@@ -109,7 +114,7 @@ function findStrangers(left: readonly string[], mode: Mode): Problem[] {
   // What follows an unknown flag is taken for its value and not blamed too.
   return flags.map((flag) => {
     const name = flag.replace(/=.*/s, '');
-    const nearest = findNearest(name.replace(/^-+/, ''), [...inputNames, 'output', 'verbose', 'help']);
+    const nearest = findNearest(name.replace(/^-+/, ''), [...inputNames, 'output', 'log-format', 'verbose', 'help']);
     const advice = nearest === undefined ? `See transship ${mode} --help.` : `Did you mean --${nearest}?`;
     return { input: name, message: `is not a flag. ${advice}` };
   });
@@ -139,6 +144,14 @@ function commandOf(mode: Mode, give: (name: string, value: string) => void): Com
   }
   command.addOption(
     flag('output', 'text, or json on standard output. (default: text)', 'text|json', give, 'o').helpGroup(OUTPUT_GROUP),
+  );
+  command.addOption(
+    flag(
+      'log-format',
+      'How to tell on standard error what happens: text, or json, an object a line. (default: text)',
+      'text|json',
+      give,
+    ).helpGroup(OUTPUT_GROUP),
   );
   command.addOption(flag('verbose', 'Show what happens in detail.', undefined, give).helpGroup(OUTPUT_GROUP));
   command.helpOption('-h, --help', 'Show this help.').helpGroup(OUTPUT_GROUP);

@@ -2,7 +2,7 @@ import { daemonConflicts } from './daemon-rules.ts';
 import { oneOf, quote } from './parsers.ts';
 import { type BackendName, backendNames } from './schema.ts';
 import type { Door, InputName } from './table.ts';
-import { includes, vmConflicts } from './vm-rules.ts';
+import { includes, leavesOut, vmConflicts } from './vm-rules.ts';
 
 /** The texts a caller gave, by input. */
 export type GivenInputs = Readonly<Partial<Record<InputName, string>>>;
@@ -49,7 +49,8 @@ export function chooseStorage(given: GivenInputs, door: Door, defaultPath: strin
     return backend === undefined ? undefined : { backend, path };
   }
   if (path.startsWith('s3://')) return { backend: 's3', path };
-  if (door === 'cli' || /[\\/]|^\.{1,2}$|\.tar(?:\.\w+)?$/.test(path)) return { backend: 'local', path };
+  if (door === 'cli' || /[\\/]|^\.{1,2}$|(?:\.tar(?:\.\w+)?|\.gz(?:\.age)?)$/.test(path))
+    return { backend: 'local', path };
   return { backend: 'artifact', path };
 }
 
@@ -119,7 +120,7 @@ function layoutConflicts(given: GivenInputs, backend: BackendName, path: string)
       message: `${quote(given.compression)} does not go with layout tree, whose files are plain JSON. Remove one of the two.`,
     });
   }
-  if (backend === 'local' && /\.(?:tar(?:\.\w+)?|tgz|txz|tzst)$/.test(path)) {
+  if (backend === 'local' && /\.(?:tar(?:\.\w+)?|tgz|txz|tzst|gz)$/.test(path)) {
     problems.push({
       input: 'path',
       message: `${quote(path)} is the name of an archive, and layout is tree. Give a folder, or set layout to archive.`,
@@ -132,22 +133,15 @@ const WITH_RESOURCES: readonly InputName[] = ['cluster-resources', 'restore-stat
 
 function resourceConflicts(given: GivenInputs): Problem[] {
   const problems: Problem[] = [];
-  const included = given.include?.split(/[,\n]/).map((item) => item.trim());
-  const exportsNone = isCollecting(given) && included?.includes('resources') !== true;
-  const importsNone = !isCollecting(given) && included?.includes('resources') === false;
   for (const input of WITH_RESOURCES) {
     const value = given[input];
-    if (value === undefined || value === 'false' || !(exportsNone || importsNone)) continue;
+    if (value === undefined || value === 'false' || !leavesOut(given, 'resources')) continue;
     problems.push({
       input,
       message: `${quote(value)} is about resources, and include does not have them. Add resources to include, or remove it.`,
     });
   }
   return problems;
-}
-
-function isCollecting({ mode }: GivenInputs): boolean {
-  return mode === 'export' || mode === 'promote' || mode === 'watch';
 }
 
 function isTrue(text: string | undefined): boolean {
@@ -212,6 +206,7 @@ const ABOUT_STORAGE: readonly InputName[] = [
   's3-sse-customer-key',
   'compression',
   'layout',
+  'format',
   'retention-days',
   'encrypt-to',
   'allow-plaintext',

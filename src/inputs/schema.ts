@@ -266,6 +266,7 @@ const shapes = {
     ...given.collectingVms,
     ...given.storage,
     ...given.writing,
+    format: given.format,
     ...given.cluster,
     'target-kubeconfig': z.optional(text(parseText)),
     'target-context': z.optional(text(parseText)),

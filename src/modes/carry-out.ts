@@ -86,6 +86,7 @@ async function bringAll(
   if (inputs.mode === 'import' && inputs['plan-id'] !== undefined) {
     await checkPlan(importing, inputs['plan-id'], pruned, readPlan);
   }
+  importing.guarding.tell(reporter);
   for (const line of importing.transforms.unused()) reporter.warn(`${line} matched nothing.`, 'Unused transform');
   const resources =
     work &&
@@ -201,7 +202,8 @@ function addRows(rows: readonly ResourceResult[], more: readonly ResourceResult[
 }
 
 function isFailed({ releases = [], resources = [], vms = [] }: Results): boolean {
-  const counts = countOutcomes(releases, resources, vms);
+  const wanted = releases.filter(({ leftOut }) => leftOut !== true);
+  const counts = countOutcomes(wanted, resources, vms);
   // A release of which nothing runs at the source may be left out beside one that runs at the target.
   return counts.failed > 0 || counts.skipped > 0;
 }

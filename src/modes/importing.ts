@@ -17,6 +17,7 @@ import { createTransforms } from '../transforms/create-transforms.ts';
 import type { Transforms } from '../transforms/transforms.ts';
 import type { UndoLog } from '../undo.ts';
 import { type Content, readContent } from './content.ts';
+import { createGuarding, type Guarding } from './guarding.ts';
 import type { PrepareVms } from './import-vms.ts';
 import type { RunContext } from './run.ts';
 
@@ -36,6 +37,7 @@ export interface Importing {
   readonly content: Content;
   readonly helm: Helm | undefined;
   readonly transforms: Transforms;
+  readonly guarding: Guarding;
   readonly environment: Environment | undefined;
   /** Finds out about the virtual machines; undefined where none come in. */
   readonly vms: PrepareVms | undefined;
@@ -100,6 +102,7 @@ export async function beginImport(
     ...{ inputs, context, cluster, spool, snapshot, location, content, transforms },
     helm: content.releases ? (helm ?? (await helmOf(inputs, context))) : undefined,
     discovery: await discover(cluster, signal),
+    guarding: createGuarding(snapshot, inputs),
     environment: environment === undefined ? undefined : { name: environment },
     vms: content.vms ? vms?.prepare : undefined,
     states: new Map(),
@@ -150,6 +153,7 @@ export function releaseOptions(importing: Importing, helm: Helm, undo?: UndoLog)
     mayBeEmpty: content.resources,
     namespaceMap: transforms.namespaces,
     transforms,
+    guard: importing.guarding.releases,
     origin: originOf(snapshot),
     ...{ helm, runProgram, cluster, env, temporaryDirectory, environment, states, undo, reporter, signal },
     timeout: formatDuration(timeout),
@@ -171,6 +175,7 @@ export function resourceOptions(importing: Importing, otherCrds: ReadonlySet<str
   const { reporter, signal } = context;
   return {
     ...{ cluster, discovery, otherCrds, transforms, states, reporter, signal },
+    leavesOut: importing.guarding.leavesOut,
     kinds: snapshot.kinds ?? [],
     origin: originOf(snapshot),
     choice: {

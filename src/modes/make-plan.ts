@@ -67,6 +67,7 @@ export async function makePlan(importing: Importing, created = new Date()): Prom
     readIdentity(cluster, signal),
   ]);
   const counts = countPlanned(planned.releases, planned.kinds);
+  importing.guarding.tell(reporter);
   for (const line of importing.transforms.unused()) reporter.warn(`${line} matched nothing.`, 'Unused transform');
   return {
     binding,
@@ -146,6 +147,7 @@ const BOUND = [
   'name',
   'vm-identity',
   'run-strategy',
+  'manager-path',
 ] as const;
 
 function boundInputs({ inputs, transforms }: Importing): Record<string, string> {

@@ -2,6 +2,7 @@ import { type Entry, entryOf } from '../archive/entry.ts';
 import { parseLabelSelector } from '../selection/label-selector.ts';
 import { matcherOf } from '../selection/name-patterns.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
+import { mayManage } from './may-manage.ts';
 import type { Driver, ReleaseRecord } from './record.ts';
 import { withStatus } from './record-edits.ts';
 import { entryToRecord, isRecordPath } from './record-entry.ts';
@@ -33,6 +34,8 @@ export interface ReleaseBundle {
   readonly revisions: readonly BundledRevision[];
   /** The revision to install; undefined when nothing of the release runs, and only its history travels. */
   readonly running: BundledRevision | undefined;
+  /** Changes each record on its way in. */
+  readonly edit?: ((record: ReleaseRecord) => ReleaseRecord) | undefined;
 }
 
 export interface BundledRevision {
@@ -40,6 +43,8 @@ export interface BundledRevision {
   readonly revision: number;
   readonly status: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Whether it could be one of Transship itself. */
+  readonly mayManage: boolean;
 }
 
 /**
@@ -70,7 +75,8 @@ export async function readRecord(
   bundle: ReleaseBundle,
   { path, revision }: BundledRevision,
 ): Promise<ReleaseRecord> {
-  const record = await entryToRecord(await entryAt(files, path));
+  const original = await entryToRecord(await entryAt(files, path));
+  const record = bundle.edit?.(original) ?? original;
   if (record.status === 'deployed' && revision !== bundle.running?.revision) return withStatus(record, 'superseded');
   return record.status.startsWith('pending-') ? withStatus(record, 'failed') : record;
 }
@@ -79,10 +85,11 @@ async function readAll(files: ArchiveFiles): Promise<ReleaseBundle[]> {
   const bundles = new Map<string, { driver: Driver; namespace: string; name: string; revisions: BundledRevision[] }>();
   for (const path of files.paths()) {
     if (!isRecordPath(path)) continue;
-    const { driver, namespace, release, revision, status, labels } = await entryToRecord(await entryAt(files, path));
+    const record = await entryToRecord(await entryAt(files, path));
+    const { driver, namespace, release, revision, status, labels, json } = record;
     const key = `${namespace}/${release}/${driver}`;
     const bundle = bundles.get(key) ?? { driver, namespace, name: release, revisions: [] };
-    bundle.revisions.push({ path, revision, status, labels });
+    bundle.revisions.push({ path, revision, status, labels, mayManage: mayManage(json) });
     bundles.set(key, bundle);
   }
   const sorted = [...bundles.entries()]

@@ -6,6 +6,7 @@ import { TransshipError } from '../errors.ts';
 import type { PlannedEdge, PlannedObject, PlannedRelease, PlanProblem } from '../plan/plan.ts';
 import type { Explain } from './explain.ts';
 import type { Graph } from './graph.ts';
+import type { LeftOut } from './manager-guard.ts';
 import { planCrds } from './plan-crds.ts';
 import { createKindFinder } from './plan-kinds.ts';
 import type { ObjectContext } from './plan-objects.ts';
@@ -31,6 +32,7 @@ export interface ReleasePlan {
 export interface PreparedRestore {
   readonly options: RestoreOptions;
   readonly releases: readonly PreparedRelease[];
+  readonly left: readonly LeftOut[];
   readonly existing: readonly TargetRelease[];
   readonly unchanged: ReadonlyMap<string, Unchanged>;
   readonly graph: Graph;
@@ -41,7 +43,7 @@ export interface PreparedRestore {
 
 /** Finds out what bringing the releases in would do, release by release; changes nothing. */
 export async function planReleases(prepared: PreparedRestore, explain: Explain): Promise<ReleasePlan> {
-  const { options, releases, existing, unchanged, crds, shares } = prepared;
+  const { options, releases, left, existing, unchanged, crds, shares } = prepared;
   const { cluster, replace, signal } = options;
   const discovery = await discover(cluster, signal);
   const facts = shares.map((share) => share.facts);
@@ -66,6 +68,9 @@ export async function planReleases(prepared: PreparedRestore, explain: Explain):
     const plan = await planRelease(context, release, target, unchanged.get(release.key));
     planned.push(plan);
     if (plan.change === 'create' && !(await hasNamespace(namespace))) namespaces.add(namespace);
+  }
+  for (const { name, namespace, revisions, message } of left) {
+    planned.push({ name, namespace, change: 'keep', revisions, values: '', objects: [], hooks: [], message });
   }
   noteNamespaces(namespaces, discovery, explain);
   return {

@@ -7,11 +7,12 @@ import type { ReleaseResult } from '../report/results.ts';
 import { describeNamespaceWarning, mapObjectNamespaces, type NamespaceMap } from '../transforms/namespace-map.ts';
 import type { Transforms } from '../transforms/transforms.ts';
 import type { UndoLog } from '../undo.ts';
-import { type ArchiveFiles, type BundleChoice, readBundles } from './bundles.ts';
+import { type ArchiveFiles, type BundleChoice, type ReleaseBundle, readBundles } from './bundles.ts';
 import { type Explain, problemOf } from './explain.ts';
 import { isUnfinished } from './frozen-mark.ts';
 import { buildGraph, type Graph, type GraphRelease } from './graph.ts';
 import type { HelmContext } from './install-release.ts';
+import { type Guarded, guardManagers, type ManagerGuard } from './manager-guard.ts';
 import { createRecordMapper, type RecordMapper } from './map-record.ts';
 import { type PreparedRestore, planReleases, type ReleasePlan } from './plan-releases.ts';
 import { prepareReleases } from './prepare.ts';
@@ -46,6 +47,8 @@ export interface RestoreOptions extends HelmContext {
   readonly undo?: UndoLog | undefined;
   /** Filled with the state of every release at the target. */
   readonly states?: States | undefined;
+  /** Which of them would write where another one writes already. */
+  readonly guard?: ManagerGuard | undefined;
   /** Nothing will be brought in: what would stop the import becomes a problem of its plan. */
   readonly planning?: boolean | undefined;
 }
@@ -73,10 +76,11 @@ export interface ReleaseRestore {
  */
 export async function prepareRestore(files: ArchiveFiles, options: RestoreOptions): Promise<ReleaseRestore> {
   const { cluster, choice, helm, replace, reporter, signal } = options;
-  const bundles = await readBundles(files, choice);
-  if (bundles.length === 0 && !options.mayBeEmpty) {
+  const chosen = await readBundles(files, choice);
+  if (chosen.length === 0 && !options.mayBeEmpty) {
     reporter.warn('The snapshot has no release that was asked for.', 'Nothing to import');
   }
+  const { bundles, left } = await guardAll(files, chosen, options);
   const mapper = createRecordMapper(options.namespaceMap, undefined, options.transforms);
   const problems: PlanProblem[] = [];
   const refuse = refusal(options.planning === true, problems);
@@ -104,7 +108,7 @@ export async function prepareRestore(files: ArchiveFiles, options: RestoreOption
     shares,
   );
   const graph = buildGraph(nodes);
-  const prepared = { options, releases, existing, unchanged, graph, crds, shares, problems };
+  const prepared = { options, releases, left, existing, unchanged, graph, crds, shares, problems };
   return {
     count: releases.length,
     crds: new Set([...crds.map(({ object }) => object.metadata.name), ...shares.flatMap(({ brings }) => [...brings])]),
@@ -115,6 +119,14 @@ export async function prepareRestore(files: ArchiveFiles, options: RestoreOption
       return installAll(prepared);
     },
   };
+}
+
+function guardAll(
+  files: ArchiveFiles,
+  bundles: readonly ReleaseBundle[],
+  { guard, namespaceMap }: RestoreOptions,
+): Promise<Guarded> | Guarded {
+  return guard === undefined ? { bundles, left: [] } : guardManagers(files, bundles, guard, namespaceMap);
 }
 
 type Refuse = (error: unknown) => void;
@@ -152,6 +164,7 @@ function explainGraph({ edges, dropped }: Graph, reporter: Reporter): void {
 async function installAll({
   options,
   releases,
+  left,
   existing,
   unchanged,
   graph,
@@ -187,7 +200,7 @@ async function installAll({
       },
     },
   );
-  return order.flatMap((key): ReleaseResult[] => {
+  const rows = order.flatMap((key): ReleaseResult[] => {
     const row = byKey.get(key)?.row;
     const result = results.get(key);
     if (row === undefined || result === undefined) return [];
@@ -195,6 +208,7 @@ async function installAll({
     if (result.status === 'skipped') return [{ ...row, outcome: 'skipped', message: result.why }];
     return [{ ...row, outcome: 'failed', message: failureOf(result.error) }];
   });
+  return [...rows, ...left.map((one): ReleaseResult => ({ ...one, outcome: 'skipped' }))];
 }
 
 /** A bug is named as one: its stack is what its reader needs. */

@@ -17,6 +17,8 @@ export interface ReleaseResult {
   readonly outcome: Outcome;
   /** For `failed` and `skipped`: why, in Helm's own words where Helm said it. */
   readonly message?: string | undefined;
+  /** It was skipped on purpose, which is no failure. */
+  readonly leftOut?: true | undefined;
 }
 
 /** What became of one virtual machine, or claim alone: a row of the summary and of the `vms` output. */

@@ -1,5 +1,6 @@
 import { oneLine, printable } from './printable.ts';
 import type { Reporter } from './reporter.ts';
+import { createSecrets } from './secrets.ts';
 import type { Paint } from './text.ts';
 
 /** A stream of a terminal, or of what it is redirected to. */
@@ -26,11 +27,11 @@ export function createTerminalReporter(
   paint: Paint,
   options: { readonly verbose: boolean; readonly clock: () => number },
 ): Reporter & { end(): void } {
-  const secrets = new Set<string>();
+  const secrets = createSecrets();
   let progressShown = false;
   let progressAt = Number.NEGATIVE_INFINITY;
 
-  const hide = (text: string) => [...secrets].reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+  const { hide } = secrets;
   const end = () => {
     if (progressShown) terminal.write(ERASE_LINE);
     progressShown = false;
@@ -55,11 +56,7 @@ export function createTerminalReporter(
       // One column stays free: a full line would wrap, and only its last row could be erased.
       terminal.write(`${ERASE_LINE}${oneLine(hide(message)).slice(0, (terminal.columns || 80) - 1)}`);
     },
-    mask: (value) => {
-      for (const part of [value, ...value.split('\n')]) {
-        if (part.trim() !== '') secrets.add(part);
-      }
-    },
+    mask: secrets.add,
     end,
   };
 }

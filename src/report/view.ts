@@ -1,10 +1,10 @@
-import type { StoredSnapshot } from '../backends/backend.ts';
 import { TransshipError } from '../errors.ts';
 import type { RunResult } from '../modes/run.ts';
 import type { Outputs } from '../outputs.ts';
 import type { RollBackResult } from '../undo/undo.ts';
 import { countOf, formatSize, joinWords } from './format.ts';
 import type { Outcome, ReleaseResult, ResourceResult } from './results.ts';
+import { describeRemoved, headlineOfClear, removalFailure, removedTable, snapshotTable } from './view-clear.ts';
 import { describeVms, vmFailures, vmTable } from './view-vms.ts';
 
 export { countOf, formatSize } from './format.ts';
@@ -80,6 +80,7 @@ export function viewOf(result: RunResult): View {
       summary.mode === 'list' ? snapshotTable(snapshots) : releaseTable(releases),
       vmTable(outputs.vms ?? []),
       resourceTable(outputs.resources ?? []),
+      removedTable(outputs.removed ?? []),
     ].filter((table) => table !== undefined),
   };
 }
@@ -98,7 +99,9 @@ export function describeUndone({ removed, putBack, uninstalled, rolledBack, fail
 }
 
 /** The error to end a failed run with, once its outputs are written. */
-export function failureOf({ outputs, summary }: RunResult): TransshipError {
+export function failureOf(result: RunResult): TransshipError {
+  const { outputs, summary } = result;
+  if (summary.mode === 'clear' || summary.mode === 'export') return removalFailure(result);
   if (summary.mode === 'plan') {
     const { problems } = summary.plan;
     return new TransshipError(
@@ -143,7 +146,8 @@ export function tellsChanges({ summary, failed }: RunResult): boolean {
 }
 
 /** `3 releases`, `13 objects`, `3 releases and 13 objects`: what a run was about. */
-function describeContent({ releases, resources, vms }: Outputs): string {
+function describeContent({ resources, vms, ...outputs }: Outputs): string {
+  const releases = outputs.releases?.filter(({ leftOut }) => leftOut !== true);
   const objects = countObjects(resources ?? [], 'all');
   const parts = [
     ...(releases === undefined ? [] : [countOf(releases.length, 'release')]),
@@ -209,6 +213,10 @@ function headlineOf({ outputs, summary, failed }: RunResult): string {
       return `Plan of an import into ${summary.cluster}`;
     case 'teardown':
       return headlineOfTeardown(outputs, summary);
+    case 'clear':
+      return headlineOfClear(outputs, summary);
+    case 'watch':
+      return `Stored ${countOf(summary.stored, 'snapshot')} of ${summary.cluster}`;
     case 'list':
       return outputs.snapshots?.length ? countOf(outputs.snapshots.length, 'snapshot') : 'No snapshots';
     case 'verify':
@@ -240,6 +248,7 @@ function factsOf({ outputs, summary }: RunResult): [string, string][] {
         : undefined,
     ],
     ['Plan', outputs['plan-id']],
+    ['Deleted', summary.mode === 'export' && outputs.removed?.length ? describeRemoved(outputs.removed) : undefined],
   ];
   return facts.flatMap(([label, value]): [string, string][] => (value === undefined ? [] : [[label, value]]));
 }
@@ -269,14 +278,6 @@ function resourceTable(resources: readonly ResourceResult[]): Table | undefined 
   return {
     columns: ['Resource', 'API version', ...outcomes.map((outcome) => outcome[0]?.toUpperCase() + outcome.slice(1))],
     rows: resources.map((row) => [row.resource, row.apiVersion, ...outcomes.map((outcome) => String(row[outcome]))]),
-  };
-}
-
-function snapshotTable(snapshots: readonly StoredSnapshot[]): Table | undefined {
-  if (snapshots.length === 0) return undefined;
-  return {
-    columns: ['Snapshot', 'Size', 'Layout', 'State', 'Location'],
-    rows: snapshots.map(({ id, size, layout, state, location }) => [id, formatSize(size), layout, state, location]),
   };
 }
 

@@ -64,8 +64,16 @@ export function pagesOf(cluster: Cluster, listing: Listing, options: PageOptions
   );
 }
 
-/** Services tell by them which ports were asked for; what others wrote into an object may have a field of that name. */
-function needsManagedFields(kind: ResourceKind): boolean {
+/** What the server leaves out of every list of the kind: such endpoints never travel. */
+export function labelsOfListed(kind: ResourceKind): string | undefined {
+  return LEFT_OUT.find((one) => isKind(kind, one))?.labels;
+}
+
+/**
+ * Whether managed fields are to be left in lists of the kind. Services tell by them which ports were asked for; what others
+ * wrote into an object may have a field of that name.
+ */
+export function needsManagedFields(kind: ResourceKind): boolean {
   return (
     isKind(kind, SERVICES) ||
     isKind(kind, CONTROLLER_REVISIONS) ||

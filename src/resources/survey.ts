@@ -1,5 +1,5 @@
 import type { SnapshotKind } from '../archive/snapshot.ts';
-import type { Cluster } from '../cluster/cluster.ts';
+import type { Cluster, KubeObject } from '../cluster/cluster.ts';
 import type { Discovery } from '../cluster/discovery.ts';
 import { CRDS_PATH } from '../crds/collect.ts';
 import { cancelledBy } from '../errors.ts';
@@ -43,6 +43,8 @@ export interface PrepareOptions {
   readonly recreate: boolean;
   /** Names of the kinds whose status is brought in too. */
   readonly restoreStatus: readonly string[];
+  /** Whether an object, as the snapshot has it, must not come. */
+  readonly leavesOut?: ((object: KubeObject) => boolean) | undefined;
   /** Names of CRDs that the releases of the same import bring. */
   readonly otherCrds: ReadonlySet<string>;
   /** How many requests at once. */
@@ -104,9 +106,9 @@ export async function surveyResources(files: ResourceFiles, options: PrepareOpti
     replace,
   });
   const keepsStatus = (group: string, kind: string) => statusKinds.has(kindKey(group, kind));
-  const { transforms } = options;
+  const { transforms, leavesOut } = options;
   const read = createReader({
-    ...{ files, known, filter, takesNamespace, namespaceMap, transforms, serve, otherCrds, keepsStatus },
+    ...{ leavesOut, files, known, filter, takesNamespace, namespaceMap, transforms, serve, otherCrds, keepsStatus },
   });
 
   const chosen = paths.filter((path) => isChosen(path, takesNamespace));

@@ -35,6 +35,7 @@ export interface ReaderContext {
   readonly takesNamespace: TakesNamespace;
   readonly namespaceMap: NamespaceMap;
   readonly transforms?: Transforms | undefined;
+  readonly leavesOut?: ((object: KubeObject) => boolean) | undefined;
   readonly serve: Serve;
   readonly otherCrds: ReadonlySet<string>;
   /** Whether the status of a kind is brought in too. */
@@ -55,7 +56,8 @@ export function namespaceOfPath(path: string): string | undefined {
 
 /** Makes the one way in which objects are read: to be compared first, and to be brought in later. */
 export function createReader(context: ReaderContext): ReadWanted {
-  const { files, known, filter, takesNamespace, namespaceMap, transforms, serve, otherCrds, keepsStatus } = context;
+  const { files, known, filter, leavesOut, takesNamespace, namespaceMap, transforms, serve, otherCrds, keepsStatus } =
+    context;
 
   return async function* read(path, warn = () => {}) {
     const folder = namespaceOfPath(path);
@@ -64,6 +66,7 @@ export function createReader(context: ReaderContext): ReadWanted {
       const names = known.find(groupOf(recorded), kind) ?? guessKind(path, original);
       const placed = place(original, names.namespaced ? folder : undefined, names.namespaced);
       if (!takesObject(placed, names.plural, filter, takesNamespace)) continue;
+      if (leavesOut?.(placed) === true) continue;
       if (isCrd(placed) && otherCrds.has(placed.metadata.name)) continue;
       const from = kindKey(groupOf(recorded), kind) === 'Namespace.' ? placed.metadata.name : placed.metadata.namespace;
       const transformed = transforms === undefined ? placed : transforms.apply(placed);

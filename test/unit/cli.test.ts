@@ -85,6 +85,72 @@ describe('help', () => {
   });
 });
 
+describe('--log-format json', () => {
+  const parse = (stderr: string) =>
+    stderr
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+
+  it('makes every line of standard error an object, and leaves standard output as it is', async () => {
+    const { status, stdout, stderr } = await run(['export', '--log-format', 'json', '--output', 'json'], {
+      runMode: async (_, { reporter }) => {
+        reporter.info('Stored.', { snapshot: '26-01-31_12-00-00' });
+        return exported;
+      },
+    });
+    expect(status).toBe(0);
+    expect(parse(stderr)).toEqual([
+      { time: expect.any(String), level: 'info', message: 'Stored.', snapshot: '26-01-31_12-00-00' },
+      { time: expect.any(String), level: 'info', message: expect.stringMatching(/^Exported /) },
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ snapshot: expect.any(String) });
+  });
+
+  it('tells errors so too, of wrong input and of the work', async () => {
+    const wrong = await run(['export', '--log-format=json', '--concurrency', 'many']);
+    expect(wrong.status).toBe(2);
+    expect(parse(wrong.stderr)[0]).toMatchObject({ level: 'error', message: expect.stringContaining('concurrency') });
+    const failed = await run(['export', '--log-format=json'], {
+      runMode: async () => {
+        throw new TransshipError('BACKEND', 'The bucket is gone.', { hint: 'Make it.' });
+      },
+    });
+    expect(failed.status).toBe(1);
+    expect(parse(failed.stderr)).toMatchObject([{ level: 'error', message: 'The bucket is gone.\nMake it.' }]);
+  });
+
+  it('masks what is secret', async () => {
+    const { stderr } = await run(['export', '--log-format', 'json'], {
+      env: { GITHUB_TOKEN: 'ghs_secret' },
+      runMode: async (_, { reporter }) => {
+        reporter.info('It is ghs_secret.', { where: 'ghs_secret' });
+        return exported;
+      },
+    });
+    expect(stderr).not.toContain('ghs_secret');
+  });
+
+  it('of another format is refused', async () => {
+    const { status, stderr } = await run(['export', '--log-format', 'xml']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('log-format: "xml" is not allowed. Give text or json.');
+  });
+});
+
+it('a mode that ends well after a signal is no failure', async () => {
+  const signals = new EventEmitter();
+  const { status } = await run(['watch', '--path', 'x'], {
+    signals,
+    runMode: async (_, { signal }) => {
+      signals.emit('SIGTERM');
+      expect(signal.aborted).toBe(true);
+      return { outputs: {}, summary: { mode: 'watch', cluster: 'stage', stored: 3 }, failed: false };
+    },
+  });
+  expect(status).toBe(0);
+});
+
 it('--version prints the version alone', async () => {
   expect(await run(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' });
 });

@@ -4,6 +4,7 @@ import { ClusterError } from '../../../src/cluster/cluster.ts';
 import { toDataObject } from '../../../src/cluster/data-objects.ts';
 import type { Driver } from '../../../src/releases/record.ts';
 import type { Reporter } from '../../../src/report/reporter.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 
 /** What a test says of a record; the rest is made up. */
 export interface RecordSpec {
@@ -107,6 +108,7 @@ export function fakeCluster(
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
     },
+    ...noWatch,
     async *listData(path: string, options?: ListOptions) {
       for await (const page of this.listPages(path, options))
         yield page.flatMap((object) => toDataObject(object) ?? []);

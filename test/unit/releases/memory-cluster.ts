@@ -1,5 +1,6 @@
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../../src/cluster/cluster.ts';
 import { toDataObject } from '../../../src/cluster/data-objects.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 
 /** What happens to a request: it is not carried out, or it is and its answer is lost. */
 export type Fault = ClusterError | { readonly after: ClusterError };
@@ -52,6 +53,7 @@ export function memoryCluster(
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
     },
+    ...noWatch,
     async *listData(path, options) {
       for await (const page of this.listPages(path, options))
         yield page.flatMap((object) => toDataObject(object) ?? []);
