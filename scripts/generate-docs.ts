@@ -1,5 +1,5 @@
-// Writes what src/inputs/table.ts, src/inputs/schema.ts and src/outputs.ts say into action.yml and README.md, between
-// markers. test/unit/surface.test.ts fails when they differ.
+// Writes what src/inputs/table.ts, src/inputs/schema.ts and src/outputs.ts say into action.yml, README.md and the chart,
+// between markers. test/unit/surface.test.ts and chart.test.ts fail when they differ.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { stringify } from 'yaml';
@@ -14,6 +14,8 @@ import {
   modeNames,
 } from '../src/inputs/table.ts';
 import { outputNames, outputTable } from '../src/outputs.ts';
+import { renderChartReadme, renderSchema, renderValues } from './chart-docs.ts';
+import { replaceBetween } from './replace-between.ts';
 
 /** The inputs that a workflow can give: not those of modes that it does not have. */
 export const actionInputs: readonly InputName[] = inputNames.filter((name) =>
@@ -88,20 +90,20 @@ function markdownTable(columns: readonly string[], rows: readonly (readonly stri
   return `${line(columns)}${line(columns.map(() => '---'))}${rows.map(line).join('')}`;
 }
 
-function replaceBetween(text: string, start: string, end: string, content: string): string {
-  const from = text.indexOf(start);
-  const to = text.indexOf(end);
-  if (from === -1 || to < from) throw new Error(`The markers "${start}" and "${end}" are missing.`);
-  return `${text.slice(0, from + start.length)}\n${content}${text.slice(to)}`;
-}
-
 if (import.meta.main) {
   const root = resolve(import.meta.dirname, '..');
+  const read = (file: string) => readFileSync(resolve(root, file), 'utf8');
   for (const [file, render] of [
     ['action.yml', renderAction],
     ['README.md', renderReadme],
+    ['charts/transship/values.yaml', renderValues],
+    ['charts/transship/values.schema.json', renderSchema],
+    [
+      'charts/transship/README.md',
+      (current: string) =>
+        renderChartReadme(current, read('charts/transship/values.yaml'), read('charts/transship/values.schema.json')),
+    ],
   ] as const) {
-    const path = resolve(root, file);
-    writeFileSync(path, render(readFileSync(path, 'utf8')));
+    writeFileSync(resolve(root, file), render(read(file)));
   }
 }
