@@ -12,6 +12,7 @@ import { benchResources } from './resources.ts';
 import { benchResourcesLarge } from './resources-large.ts';
 import { benchStart } from './start.ts';
 import { benchVms, benchVmsXz } from './vms.ts';
+import { benchWatch } from './watch.ts';
 
 const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   start: benchStart,
@@ -24,6 +25,7 @@ const figures: Readonly<Record<string, (bed: Bed) => Promise<BenchRow[]>>> = {
   'resources-large': benchResourcesLarge,
   vms: benchVms,
   'vms-xz': benchVmsXz,
+  watch: benchWatch,
 };
 
 const usage = `Usage: npm run bench -- [NAME ...] [--strict]
