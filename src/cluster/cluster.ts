@@ -71,8 +71,33 @@ export interface ListOptions {
   readonly withoutManagedFields?: boolean | undefined;
   /** Only `metadata`, where the server can; `kind` and `apiVersion` of the items then say so. */
   readonly metadataOnly?: boolean | undefined;
+  /** Told the resourceVersion of the list, empty where it has none: a watch from there misses nothing. */
+  readonly onVersion?: ((resourceVersion: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Which changes a watch asks for. */
+export interface WatchOptions extends Pick<ListOptions, 'labelSelector' | 'fieldSelector' | 'metadataOnly' | 'signal'> {
+  /** What came after it; undefined: what there is, as if it was added now, and then what changes. */
+  readonly resourceVersion?: string | undefined;
+  /** As in {@link ListOptions}. */
+  readonly withoutManagedFields?: boolean | undefined;
+  /** After how many seconds the server is to end it; default 5 to 10 minutes, another time each, as client-go does. */
+  readonly timeoutSeconds?: number | undefined;
+  /** Told when the server has accepted it, or has not refused it for half a second. */
+  readonly onOpen?: (() => void) | undefined;
+}
+
+/** A change in a collection: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes */
+export type WatchEvent =
+  | {
+      readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+      /** With `apiVersion` and `kind`; of a deleted one its last state. */
+      readonly object: KubeObject;
+      /** Where a watch can go on from. */
+      readonly resourceVersion: string;
+    }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
 /** A connection to one cluster: authenticated, kept alive, limited to a number of connections. */
 export interface Cluster {
@@ -108,6 +133,16 @@ export interface Cluster {
    * they are smaller and sooner read than as JSON.
    */
   listData(path: string, options?: ListOptions): AsyncIterable<readonly DataObject[]>;
+
+  /**
+   * Watches a collection, or by `/api/v1/watch/…` one object, over a connection of its own beside the limited ones. The
+   * changes come in lists, as they arrive together, in order. It ends when the server ends it, which it does every few
+   * minutes; to go on from the last resourceVersion is the caller's part.
+   *
+   * @throws ClusterError when it is refused, breaks or falls silent; with status 410 when the resourceVersion is too old,
+   *   at once or later
+   */
+  watch(path: string, options?: WatchOptions): AsyncIterable<readonly WatchEvent[]>;
 
   /** Closes every connection. */
   close(): Promise<void>;

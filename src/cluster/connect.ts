@@ -4,9 +4,10 @@ import { type Clock, systemClock } from './clock.ts';
 import type { Cluster, ClusterRequest } from './cluster.ts';
 import { createCredentials } from './credentials.ts';
 import { listData, listObjects, listPages } from './list.ts';
-import { findProxy } from './proxy.ts';
+import { findProxy, maskPassword } from './proxy.ts';
 import { createSender } from './request.ts';
 import { createTransport } from './transport.ts';
+import { createWatcher } from './watch.ts';
 
 export interface ConnectOptions extends AccessOptions {
   /** Connections at most; default 8. More requests wait for their turn. */
@@ -30,13 +31,14 @@ export async function openCluster(options: ConnectOptions = {}): Promise<Cluster
   const { context } = login;
   const { server, proxyUrl } = login.server;
   try {
-    const proxy = findProxy(new URL(server), proxyUrl, options.env ?? process.env);
-    if (proxy !== undefined && URL.canParse(proxy)) {
-      maskPassword(new URL(proxy), reporter);
-    }
-    const credentials = createCredentials(login, (secret) => reporter.mask(secret), clock);
+    const env = options.env ?? process.env;
+    const mask = (secret: string) => reporter.mask(secret);
+    const proxy = findProxy(new URL(server), proxyUrl, env);
+    maskPassword(proxy, mask);
+    const credentials = createCredentials(login, mask, clock, env);
     const transport = await createTransport({ server: new URL(server), proxy, concurrency, stallTimeout });
     const send = createSender({ context, server, credentials, transport, reporter, clock, stallTimeout });
+    const watcher = createWatcher({ context, server, proxy, credentials });
     return {
       context,
       server,
@@ -46,19 +48,14 @@ export async function openCluster(options: ConnectOptions = {}): Promise<Cluster
       list: (path, listOptions) => listObjects(send, path, listOptions),
       listPages: (path, listOptions) => listPages(send, path, listOptions),
       listData: (path, listOptions) => listData(send, path, listOptions),
+      watch: (path, watchOptions) => watcher.watch(path, watchOptions),
       async close() {
-        await transport.close();
+        await Promise.all([transport.close(), watcher.close()]);
         await remove();
       },
     };
   } catch (error) {
     await remove();
     throw error;
-  }
-}
-
-function maskPassword(proxy: URL, reporter: Reporter): void {
-  if (proxy.password !== '') {
-    reporter.mask(decodeURIComponent(proxy.password));
   }
 }

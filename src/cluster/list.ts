@@ -18,7 +18,7 @@ interface Item {
 }
 
 interface Page<I> {
-  readonly metadata?: { readonly continue?: string };
+  readonly metadata?: { readonly continue?: string; readonly resourceVersion?: string };
   readonly items: readonly I[] | null;
 }
 
@@ -138,6 +138,8 @@ async function* readPages<I extends Identified, P extends Page<I>>(
       const early = limit === undefined ? undefined : peekToken(received);
       next = early === undefined ? undefined : request(limit, early);
       const page: P & Page<I> = received.value();
+      // A later page may be of a later version, after an expired token; the first has what a watch must begin with.
+      if (limit === undefined) options.onVersion?.(page.metadata?.resourceVersion ?? '');
       const items = page.items ?? [];
       const token: string | undefined = page.metadata?.continue || undefined;
       if (token !== undefined) {

@@ -180,7 +180,8 @@ export function readJson<T>({ body }: Pick<WireAnswer, 'body'>): T {
   return hasManyDigits(body) ? parseExactly<T>(text) : JSON.parse(text);
 }
 
-function queryString(query: ClusterRequest['query']): string {
+/** As it follows a path; what is undefined is left out. */
+export function queryString(query: ClusterRequest['query']): string {
   if (query === undefined) {
     return '';
   }

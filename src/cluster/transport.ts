@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ClusterError } from './cluster.ts';
 import type { TlsMaterial } from './credentials.ts';
+import { createDispatchers } from './dispatchers.ts';
 import type { Dispatcher } from './lazy/undici.ts';
 
 /** One request as it goes on the wire, once. */
@@ -40,74 +41,25 @@ export interface TransportOptions {
   readonly stallTimeout: number;
 }
 
-/** Milliseconds. The API server closes idle connections after 90 s, load balancers after 60 s: be first. */
-const IDLE_TIMEOUT = 30_000;
-/** Milliseconds between TCP probes, as client-go sends them: a dead peer or a forgetful NAT shows itself. */
-const PROBE_INTERVAL = 30_000;
 /** Bytes. Below, a buffer is not worth keeping; above, it would not be used again. */
 const KEPT_BODIES = { least: 128 * 1024, most: 4 * 1024 * 1024 };
 
 /** Opens nothing yet: the first request connects. */
-export async function createTransport(options: TransportOptions): Promise<Transport> {
-  const undici = await import('./lazy/undici.ts');
-  const proxy =
-    options.proxy === undefined
-      ? undefined
-      : { uri: options.proxy, ProxyAgent: (await import('./lazy/undici-proxy.ts')).ProxyAgent };
-  let held: { readonly tls: TlsMaterial; readonly dispatcher: Dispatcher } | undefined;
+export async function createTransport({ concurrency, ...options }: TransportOptions): Promise<Transport> {
+  const dispatchers = await createDispatchers({ ...options, connections: concurrency });
   let closed = false;
   /** Memory that large answers were in: new memory for each would cost more than all else done with its bytes. */
   const spare: Buffer[] = [];
-
-  function connect(tls: TlsMaterial): Dispatcher {
-    const shared = {
-      connections: options.concurrency,
-      pipelining: 1,
-      allowH2: false,
-      headersTimeout: options.stallTimeout,
-      bodyTimeout: options.stallTimeout,
-      keepAliveTimeout: IDLE_TIMEOUT,
-    };
-    const material = {
-      ca: tls.ca,
-      rejectUnauthorized: tls.rejectUnauthorized,
-      keepAliveInitialDelay: PROBE_INTERVAL,
-      allowH2: false,
-      ...(tls.cert !== undefined && { cert: tls.cert }),
-      ...(tls.key !== undefined && { key: tls.key }),
-      ...(tls.servername !== undefined && { servername: tls.servername }),
-    };
-    if (proxy !== undefined) {
-      return new proxy.ProxyAgent({ ...shared, uri: proxy.uri, requestTls: material });
-    }
-    const connector = undici.buildConnector(material);
-    // undici prefers the host's name over the one that was asked for.
-    return new undici.Agent({
-      ...shared,
-      connect: (target, callback) =>
-        connector(tls.servername === undefined ? target : { ...target, servername: tls.servername }, callback),
-    });
-  }
-
-  function dispatcherFor(tls: TlsMaterial): Dispatcher {
-    if (held?.tls !== tls) {
-      // A rotated certificate needs new connections; requests under way end on the old ones.
-      void held?.dispatcher.close();
-      held = { tls, dispatcher: connect(tls) };
-    }
-    return held.dispatcher;
-  }
-
   return {
     async exchange(request, tls) {
       if (closed) {
         throw new ClusterError(0, 'Closed', `The connection to ${options.server.origin} is closed.`);
       }
-      return exchange(dispatcherFor(tls), options.server.origin, request, spare);
+      return exchange(dispatchers.for(tls), options.server.origin, request, spare);
     },
     async close() {
       closed = true;
-      await held?.dispatcher.destroy();
+      await dispatchers.close();
     },
   };
 }

@@ -254,6 +254,7 @@ describe('where snapshots are kept', () => {
     ['action', './stage', 'local'],
     ['action', '.', 'local'],
     ['action', 'snapshots/stage', 'local'],
+    ['action', 'helm-releases.gz', 'local'],
     ['action', 's3://backups', 's3'],
     ['cli', undefined, 'local'],
     ['cli', 'stage', 'local'],

@@ -81,6 +81,18 @@ test('items carry the apiVersion and kind of their list, and every unknown field
   ]);
 });
 
+test('the version that a watch can go on from is told once, and is that of the first page', async () => {
+  let pages = 0;
+  const { cluster } = await listOn((_, response) => {
+    pages += 1;
+    const metadata = { resourceVersion: `${pages}`, ...(pages < 3 && { continue: 'more' }) };
+    answerJson(response, { apiVersion: 'v1', kind: 'ConfigMapList', metadata, items: [item(pages, 0)] });
+  });
+  const versions: string[] = [];
+  expect(await namesOf(cluster.list(path, { onVersion: (version) => versions.push(version) }))).toHaveLength(3);
+  expect(versions).toEqual(['1']);
+});
+
 test('only the metadata can be asked for, and whole objects are taken where a server knows no other', async () => {
   const asked: (string | undefined)[] = [];
   const { cluster } = await listOn((request, response) => {

@@ -6,6 +6,7 @@ import { ENVIRONMENT_LABEL } from '../../../src/environment/environment.ts';
 import type { RunProgram } from '../../../src/releases/helm.ts';
 import { groupOf } from '../../../src/resources/resource.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf, objectOf } from '../resources/target-bed.ts';
 
 const SERVED = [
@@ -169,6 +170,7 @@ export function fakeCluster(given: readonly KubeObject[], { stale = [], refuse }
     async *listPages(path, options) {
       yield [...listed(path, options?.labelSelector)];
     },
+    ...noWatch,
     async *listData(path, options) {
       yield [...listed(path, options?.labelSelector)].flatMap((object) => toDataObject(object) ?? []);
     },

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { createPreflight } from '../../../src/preflight/preflight.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf } from '../resources/target-bed.ts';
 import { KINDS, kindOfObject, object, target } from './target.ts';
 
@@ -57,6 +58,7 @@ test('a cluster that breaks off is no answer', async () => {
       json: () => Promise.reject(new Error('The connection broke.')),
       async *list() {},
       async *listPages() {},
+      ...noWatch,
       async *listData() {},
       async close() {},
     },

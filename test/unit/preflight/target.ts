@@ -4,6 +4,7 @@ import type { ResourceKind } from '../../../src/cluster/discovery.ts';
 import type { Change, PlanProblem } from '../../../src/plan/plan.ts';
 import { createPreflight, type Preflight } from '../../../src/preflight/preflight.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 import { discoveryOf, kindOf } from '../resources/target-bed.ts';
 
 export const KINDS: readonly ResourceKind[] = [
@@ -97,6 +98,7 @@ export function target(options: TargetOptions = {}): Target {
     async *listPages(path, listOptions) {
       for await (const object of this.list(path, listOptions)) yield [object];
     },
+    ...noWatch,
     async *listData() {},
     async close() {},
   };

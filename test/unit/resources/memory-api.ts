@@ -1,6 +1,7 @@
 import type { Clock } from '../../../src/cluster/clock.ts';
 import { type Cluster, ClusterError, type ClusterRequest, type KubeObject } from '../../../src/cluster/cluster.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 
 /** An API server in memory that takes everything, but for what a test makes it refuse. */
 export interface MemoryApi {
@@ -157,6 +158,7 @@ export function createMemoryApi(): MemoryApi {
         await asked(path);
         yield listed(path, options?.labelSelector);
       },
+      ...noWatch,
       async *listData() {},
       close: async () => {},
     },

@@ -1,5 +1,6 @@
 import { type Cluster, ClusterError, type KubeObject, type ListOptions } from '../../../src/cluster/cluster.ts';
 import type { Reporter } from '../../../src/report/reporter.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 
 /** A kind as `<plural>[.<group>] <version> <Kind>`; cluster-scoped where the plural has a `*` before it. */
 const KINDS = [
@@ -68,6 +69,7 @@ export function sourceCluster({ objects, refuse, before, pageSize = 500, stale }
       for await (const page of listPages(path, options)) yield* page;
     },
     listPages,
+    ...noWatch,
     async *listData() {},
     async close() {},
   };

@@ -16,6 +16,7 @@ import {
 import { idOf, nameObject } from '../../../src/resources/resource.ts';
 import type { ImportWork } from '../../../src/resources/work.ts';
 import { isMap } from '../../../src/values.ts';
+import { noWatch } from '../../helpers/no-watch.ts';
 
 /** A kind as discovery has it, from `apps/v1 deployments Deployment`; cluster-scoped after a `*`. */
 export function kindOf(text: string, versions?: readonly string[]): ResourceKind {
@@ -181,6 +182,7 @@ export function targetWith(
       for await (const object of this.list(path, options)) page.push(object);
       yield page;
     },
+    ...noWatch,
     async *listData() {},
     async close() {},
   };
