@@ -5,6 +5,8 @@ import { messageOf, TransshipError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import { ClusterError } from './cluster.ts';
 import type { ExecPlugin, Login } from './kubeconfig.ts';
+import { createOidcLogin, readOidcConfig, shareOidcLogin } from './oidc.ts';
+import { createIssuerFetch, refreshTokens } from './oidc-refresh.ts';
 
 /** What a TLS connection to the API server needs; PEM text. */
 export interface TlsMaterial {
@@ -43,8 +45,14 @@ const PLUGIN_TIMEOUT = 120_000;
  * Prepares the credentials of a login.
  *
  * @param mask - told of every secret before it is used
+ * @param env - says whether an issuer of tokens is behind a proxy
  */
-export function createCredentials(login: Login, mask: (secret: string) => void, clock: Clock): Credentials {
+export function createCredentials(
+  login: Login,
+  mask: (secret: string) => void,
+  clock: Clock,
+  env: NodeJS.ProcessEnv = process.env,
+): Credentials {
   const { user } = login;
   const fromLibrary = user.token === undefined && (user.exec !== undefined || user.authProvider !== undefined);
   const lifetime = fromLibrary ? PLUGIN_LIFETIME : user.tokenFile !== undefined ? TOKEN_FILE_LIFETIME : Infinity;
@@ -59,7 +67,7 @@ export function createCredentials(login: Login, mask: (secret: string) => void, 
   async function load(): Promise<Session> {
     let session = await readSession(login, mask);
     if (fromLibrary) {
-      askLibrary ??= await prepareLibrary(login);
+      askLibrary ??= isOidc(login) ? await prepareOidc(login, mask, env) : await prepareLibrary(login);
       session = withLibrary(session, await within(askLibrary(), login), mask);
     }
     last = last !== undefined && JSON.stringify(last) === JSON.stringify(session) ? last : session;
@@ -120,8 +128,7 @@ async function readSession({ server, user }: Login, mask: (secret: string) => vo
   headers.push(...user.impersonate.flat());
   return {
     tls: {
-      // Without a CA of its own kubectl trusts what the system trusts; Node alone would trust only its built-in list.
-      ca: ca ?? [...getCACertificates('default'), ...getCACertificates('system')],
+      ca: ca ?? systemAuthorities(),
       cert,
       key,
       servername: server.serverName,
@@ -131,19 +138,39 @@ async function readSession({ server, user }: Login, mask: (secret: string) => vo
   };
 }
 
+function isOidc({ user }: Login): boolean {
+  return user.exec === undefined && user.authProvider?.name === 'oidc';
+}
+
+async function prepareOidc(
+  { context, user }: Login,
+  mask: (secret: string) => void,
+  env: NodeJS.ProcessEnv,
+): Promise<() => Promise<RequestOptions>> {
+  const config = readOidcConfig(user.authProvider?.config ?? {}, context);
+  const ca = (await pemOf(config.caFile, config.caData)) ?? systemAuthorities();
+  const idToken = shareOidcLogin(config, () => {
+    const fetch = createIssuerFetch(ca, mask, env);
+    return createOidcLogin(config, { mask, refresh: (asked, token) => refreshTokens(asked, token, fetch) });
+  });
+  return async () => ({ headers: { authorization: `Bearer ${await idToken()}` } });
+}
+
 /** @returns a function that asks for the credentials in force and runs the plugin when they have expired */
 async function prepareLibrary({ context, server, user }: Login): Promise<() => Promise<RequestOptions>> {
-  const { KubeConfig } = await import('./lazy/kubernetes-client.ts');
-  const config = new KubeConfig();
-  config.loadFromOptions({
-    currentContext: context,
-    contexts: [{ name: context, cluster: context, user: context }],
-    clusters: [{ name: context, server: server.server, skipTLSVerify: true }],
-    users: [{ name: context, exec: user.exec && pluginCall(user.exec, server), authProvider: user.authProvider }],
-  });
+  const library = await import('./lazy/kubernetes-auth.ts');
+  // In the order of the library's KubeConfig.
+  const providers = [
+    new library.AzureAuth(),
+    new library.GoogleCloudPlatformAuth(),
+    new library.ExecAuth(),
+    new library.FileAuth(),
+  ];
+  const asked = { name: context, exec: user.exec && pluginCall(user.exec, server), authProvider: user.authProvider };
+  const provider = providers.find((candidate) => candidate.isAuthProvider(asked));
   return async () => {
     const options: RequestOptions = { headers: {} };
-    await config.applyToHTTPSOptions(options);
+    await provider?.applyAuthentication(asked, options);
     return options;
   };
 }
@@ -189,16 +216,22 @@ async function within(answer: Promise<RequestOptions>, { context, user }: Login)
   try {
     return await Promise.race([answer, timeout]);
   } catch (error) {
+    const hint = error instanceof TransshipError ? error.hint : user.exec?.installHint;
     const what = user.exec ? `credential plugin ${user.exec.command}` : `auth provider ${user.authProvider?.name}`;
     throw new ClusterError(
       0,
       'Credentials',
       `The ${what} of the context "${context}" failed: ${messageOf(error).trim().slice(0, 500)}`,
-      { hint: user.exec?.installHint ?? 'Run the same with kubectl to see what it needs.', cause: error },
+      { hint: hint ?? 'Run the same with kubectl to see what it needs.', cause: error },
     );
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Without a CA of its own kubectl trusts what the system trusts; Node alone would trust only its built-in list. */
+function systemAuthorities(): string[] {
+  return [...getCACertificates('default'), ...getCACertificates('system')];
 }
 
 async function pemOf(file: string | undefined, data: string | undefined): Promise<string | undefined> {

@@ -16,6 +16,13 @@ export function findProxy(server: URL, proxyUrl: string | undefined, env: NodeJS
   return proxy.includes('://') ? proxy : `http://${proxy}`;
 }
 
+/** Masks the password that the address of a proxy may hold. */
+export function maskPassword(proxy: string | undefined, mask: (secret: string) => void): void {
+  if (proxy !== undefined && URL.canParse(proxy) && new URL(proxy).password !== '') {
+    mask(decodeURIComponent(new URL(proxy).password));
+  }
+}
+
 function bypassesProxy(server: URL, noProxy: string): boolean {
   const host = server.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = server.port || (server.protocol === 'https:' ? '443' : '80');

@@ -48,7 +48,7 @@ export async function createDialer(
     context,
     env: access.kubeconfig === undefined ? others : { ...others, KUBECONFIG: access.kubeconfig },
   });
-  const credentials = createCredentials(found.login, mask, clock);
+  const credentials = createCredentials(found.login, mask, clock, env);
   const { WebSocket } = await import('./lazy/web-socket.ts');
   const base = new URL(server);
   const proxy = findProxy(base, found.login.server.proxyUrl, env);
