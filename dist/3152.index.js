@@ -1,0 +1,1 @@
+const u=3152,E=[3152],l={53152:((o,t,_)=>{_.r(t),_.d(t,{AzureAuth:()=>e.M,ExecAuth:()=>s.K,FileAuth:()=>n.v,GoogleCloudPlatformAuth:()=>d.m});var e=_(55779),s=_(23497),n=_(85752),d=_(29704)})};export{u as id,E as ids,l as modules};

@@ -1,1 +1,0 @@
-const c=3747,S=[3747],W={43747:((v,s,o)=>{o.d(s,{WebSocket:()=>t});var n=o(86412),d=o(61335),e=o(4376),l=o(20893),a=o(7389),r=o(43332),t=o(56681),m=o(70129);const x=null})};export{c as id,S as ids,W as modules};

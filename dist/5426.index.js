@@ -1,0 +1,1 @@
+const r=5426,_=[5426],i={45426:((c,e,s)=>{s.d(e,{run:()=>d});var t=s(2548);const d=async u=>{const n=await(0,t.Gz)(u).list(),o=n.find(({state:a})=>a==="complete");return{outputs:{...o===void 0?{}:(0,t.bH)(o),snapshots:n},summary:{mode:"list"},failed:!1}}})};export{r as id,_ as ids,i as modules};

@@ -1,0 +1,1 @@
+const s=7445,i=[7445],d={99826:((r,e,t)=>{t.r(e),t.d(e,{ClientError:()=>o.MZ,ClientSecretBasic:()=>o.gH,ClientSecretPost:()=>o.qm,Configuration:()=>o.Vk,None:()=>o.NV,ResponseBodyError:()=>n.uK,WWWAuthenticateChallengeError:()=>n.m4,customFetch:()=>o.A6,discovery:()=>o.HD,refreshTokenGrant:()=>o.$r});var o=t(58129),n=t(15235)})};export{s as id,i as ids,d as modules};
