@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 10_000,
+          expect: { poll: { timeout: 8000 } },
         },
       },
       {
@@ -18,6 +19,8 @@ export default defineConfig({
           include: ['test/cluster/**/*.test.ts', 'test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          // A second, the default, is short for a process to start on a busy machine.
+          expect: { poll: { timeout: 60_000 } },
           maxWorkers: availableParallelism() + 1,
           // Helm and the servers are written in Go, and collect garbage for a quarter of their time by default.
           env: { GOGC: '400' },

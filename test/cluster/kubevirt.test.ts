@@ -168,7 +168,10 @@ test('a machine that runs keeps its export pending; its snapshot can be exported
   await cluster.kubectl(['replace', '--raw', `${subresource}/stop`, '-f', '-'], '{}');
   await until(path, phase('Ready'));
   await kube.delete(pathIn(PATHS.snapshots, 'running', 'snap'));
-  await vi.waitFor(async () => expect(await kube.get(pathIn(PATHS.contents, 'running', content))).toBeUndefined());
+  await vi.waitFor(
+    async () => expect(await kube.get(pathIn(PATHS.contents, 'running', content))).toBeUndefined(),
+    20_000,
+  );
   expect(kubevirt.problems).toEqual([]);
 });
 

@@ -768,7 +768,10 @@ test('an import that was cancelled or killed in a hook waits for that hook, and 
   const again = namespaces.map((namespace) =>
     bed.restore(team, { only: ['endless'], map: { team: namespace }, reporter }),
   );
-  await vi.waitUntil(() => reporter.lines.filter((line) => line.startsWith('progress: Waiting for')).length === 2);
+  await vi.waitUntil(
+    () => reporter.lines.filter((line) => line.startsWith('progress: Waiting for')).length === 2,
+    20_000,
+  );
   const label = (host: string) =>
     bed.target.bed.kubectl(['label', 'node', '--all', `kubernetes.io/hostname=${host}`, '--overwrite']);
   await label('nowhere');

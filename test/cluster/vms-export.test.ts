@@ -302,7 +302,7 @@ test('a machine that runs is exported from a snapshot, with the addresses it has
   expect(found.parts).toMatchObject([{ kind: 'vm', name: 'db' }]);
   expect(found.parts[0]).not.toHaveProperty('snapshot');
   expect(lines.filter((line) => line.startsWith('warn'))).toHaveLength(1);
-  await vi.waitFor(async () => expect(await kube.list(pathIn(PATHS.snapshots, namespace))).toEqual([]));
+  await vi.waitFor(async () => expect(await kube.list(pathIn(PATHS.snapshots, namespace))).toEqual([]), 20_000);
   expect(await leftovers()).toEqual([]);
   expect((await running('db')).metadata.uid).toBe(instance.metadata.uid);
 });
