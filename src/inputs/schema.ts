@@ -165,6 +165,8 @@ const watchInclude = text(
   ),
 );
 const { vms: _vms, ...watchedSelection } = given.selection;
+/** Artifacts are not for it. */
+const { 'retention-days': _days, 'allow-plaintext': _plain, ...watchedWriting } = given.writing;
 const concurrency = text(parseInteger(1, 64));
 
 /** What the modes that bring things into a cluster have in common; `plan` takes all of it, so that it can be given the same. */
@@ -292,7 +294,7 @@ const shapes = {
     ...watchedSelection,
     ...given.gathering,
     ...given.storage,
-    ...given.writing,
+    ...watchedWriting,
     ...given.managing,
     ...given.cluster,
     interval: z.prefault(text(parseTtl), inputTable.interval.default),

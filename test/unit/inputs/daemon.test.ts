@@ -23,7 +23,6 @@ describe('mode watch', () => {
       'cluster-resources': 'needed',
       strict: false,
       layout: 'archive',
-      'allow-plaintext': false,
       'take-over': false,
       interval: DAY,
       'on-change': false,
