@@ -1,7 +1,15 @@
 import type { StoredSnapshot } from './backends/backend.ts';
 import type { Mode } from './inputs/table.ts';
 import type { Plan } from './plan/plan.ts';
-import type { Counts, ObjectFailure, Outcome, ReleaseResult, ResourceResult, VmResult } from './report/results.ts';
+import type {
+  Counts,
+  ObjectFailure,
+  Outcome,
+  ReleaseResult,
+  RemovedItem,
+  ResourceResult,
+  VmResult,
+} from './report/results.ts';
 
 /** What a run gives back: the Action's outputs and the object `--output json` prints. */
 export interface Outputs {
@@ -25,20 +33,6 @@ export interface Outputs {
   readonly snapshots?: readonly StoredSnapshot[] | undefined;
   /** What was deleted of a backend, or would be in a dry run. */
   readonly removed?: readonly RemovedItem[] | undefined;
-}
-
-/** Something that was deleted of a backend. */
-export interface RemovedItem {
-  readonly what: 'snapshot' | 'unfinished' | 'upload' | 'parts' | 'plan';
-  /** Of a snapshot. */
-  readonly id?: string | undefined;
-  /** The folder of a snapshot in layout tree. */
-  readonly cluster?: string | undefined;
-  readonly location: string;
-  /** Bytes, as far as known. */
-  readonly size?: number | undefined;
-  /** Whole seconds since it was made, or was last written to. */
-  readonly age?: number | undefined;
 }
 
 export type OutputName = Exclude<keyof Outputs, 'plan'>;

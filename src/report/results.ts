@@ -63,6 +63,20 @@ export interface ObjectFailure {
   readonly message: string;
 }
 
+/** Something that was deleted of a backend. */
+export interface RemovedItem {
+  readonly what: 'snapshot' | 'unfinished' | 'upload' | 'parts' | 'plan';
+  /** Of a snapshot. */
+  readonly id?: string | undefined;
+  /** The folder of a snapshot in layout tree. */
+  readonly cluster?: string | undefined;
+  readonly location: string;
+  /** Bytes, as far as known. */
+  readonly size?: number | undefined;
+  /** Whole seconds since it was made, or was last written to. */
+  readonly age?: number | undefined;
+}
+
 /** Counts by outcome of everything a run touched. */
 export interface Counts {
   readonly created: number;

@@ -1,8 +1,9 @@
 import type { StoredSnapshot } from '../backends/backend.ts';
 import { TransshipError } from '../errors.ts';
 import type { RunResult, Summary } from '../modes/run.ts';
-import type { Outputs, RemovedItem } from '../outputs.ts';
+import type { Outputs } from '../outputs.ts';
 import { countOf, formatSize, joinWords } from './format.ts';
+import type { RemovedItem } from './results.ts';
 import type { Table } from './view.ts';
 
 type ClearSummary = Extract<Summary, { mode: 'clear' }>;

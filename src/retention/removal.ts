@@ -1,8 +1,7 @@
 import type { Backend, Leftover, StoredSnapshot, Survey } from '../backends/backend.ts';
 import { cancelledBy, messageOf, TransshipError } from '../errors.ts';
-import type { RemovedItem } from '../outputs.ts';
 import type { Reporter } from '../report/reporter.ts';
-import type { ObjectFailure } from '../report/results.ts';
+import type { ObjectFailure, RemovedItem } from '../report/results.ts';
 import { timeOf } from './choose.ts';
 
 /** So long after its last sign of life nothing goes on with what an export has left, in milliseconds. */

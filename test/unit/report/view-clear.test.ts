@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RunResult } from '../../../src/modes/run.ts';
-import type { RemovedItem } from '../../../src/outputs.ts';
+import type { RemovedItem } from '../../../src/report/results.ts';
 import { createPaint, renderText } from '../../../src/report/text.ts';
 import { failureOf, viewOf } from '../../../src/report/view.ts';
 import { formatAge } from '../../../src/report/view-clear.ts';
