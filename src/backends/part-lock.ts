@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import * as z from 'zod/mini';
 import { TransshipError } from '../errors.ts';
-import { codeOf } from './files.ts';
+import { isAlive } from '../process-alive.ts';
 
 /*
  * Who writes a group. Locks are numbered, and none is ever replaced: who takes over makes the next one, which only one of
@@ -154,15 +154,6 @@ function parseHolder(text: string): Holder | undefined {
     return holderSchema.parse(JSON.parse(text));
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === 'EPERM';
   }
 }
 

@@ -1,21 +1,13 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { type Clock, systemClock } from '../cluster/clock.ts';
 
 /** Time as a lease needs it; replaced in tests. */
-export interface LeaseClock {
-  /** Milliseconds that only grow, whatever is done to the time of day. */
-  now(): number;
+export interface LeaseClock extends Clock {
   /** The time of day, for people. */
   date(): Date;
-  /** @throws an error when the signal fires first */
-  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
 /** The clocks of this machine. */
-export const systemClock: LeaseClock = {
-  now: () => performance.now(),
-  date: () => new Date(),
-  sleep: (milliseconds, signal) => wait(milliseconds, undefined, signal === undefined ? {} : { signal }),
-};
+export const leaseClock: LeaseClock = { ...systemClock, date: () => new Date() };
 
 /**
  * Does something that may take so long at most.

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Manager } from '../archive/snapshot.ts';
 import type { LeaseStore } from '../backends/backend.ts';
+import { isAlive } from '../process-alive.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { acquire } from './acquire.ts';
-import { type LeaseClock, systemClock } from './clock.ts';
+import { type LeaseClock, leaseClock } from './clock.ts';
 import { keepLease } from './keep.ts';
 
 /** How long a lease lasts after it was renewed, in milliseconds. */
@@ -52,7 +53,7 @@ export interface Lease {
  * @throws TransshipError `BACKEND` when the storage refuses or fails
  */
 export async function acquireLease(store: LeaseStore, manager: Manager, options: LeaseOptions): Promise<Lease> {
-  const { takeOver, reporter, signal, clock = systemClock, duration = LEASE_DURATION } = options;
+  const { takeOver, reporter, signal, clock = leaseClock, duration = LEASE_DURATION } = options;
   const claim = {
     ...{ store, manager, takeOver, reporter, clock, duration },
     isAlive: options.isAlive ?? isAlive,
@@ -60,13 +61,4 @@ export async function acquireLease(store: LeaseStore, manager: Manager, options:
     renewEvery: options.renewEvery ?? RENEW_EVERY,
   };
   return keepLease(claim, await acquire(claim, signal));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // One of somebody else's may not be signalled, and is there.
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
-  }
 }

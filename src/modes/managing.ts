@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
 import type { Entry } from '../archive/entry.ts';
 import type { Manager } from '../archive/snapshot.ts';
-import type { Backend } from '../backends/backend.ts';
+import type { Backend, LeaseStore } from '../backends/backend.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { readIdentity } from '../cluster/identity.ts';
 import { messageOf, TransshipError } from '../errors.ts';
 import type { ExportInputs } from '../inputs.ts';
 import { managerOf } from '../manager/identity.ts';
-import { acquireLease } from '../manager/lease.ts';
+import { acquireLease, type Lease } from '../manager/lease.ts';
 import type { Outputs } from '../outputs.ts';
 import { applyRetention, type RetentionOptions } from '../retention/apply.ts';
 import type { RunContext } from './run.ts';
@@ -36,24 +36,17 @@ export async function whileManaging<T>(
   work: (managing: Managing) => Promise<T>,
 ): Promise<T> {
   if (inputs.manager === undefined) return work({ manager: undefined, context, guard: (entries) => entries });
-  const { reporter, signal, env } = context;
   if (backend.lease === undefined) {
     throw new TransshipError('INPUT', `manager: "${inputs.manager}" is not for backend ${backend.name}. Remove it.`);
   }
-  const { uid } = await readIdentity(cluster, signal);
-  const manager = managerOf({ cluster: uid, name: inputs.manager, path: inputs.path });
-  const lease = await acquireLease(backend.lease, manager, {
-    takeOver: inputs['take-over'],
-    holder: holderOf(env),
-    ...{ reporter, signal },
-  });
+  const lease = await takeLease(backend.lease, cluster, { ...inputs, manager: inputs.manager }, context);
   try {
     return await work({
-      manager,
-      context: { ...context, signal: AbortSignal.any([signal, lease.lost]) },
+      manager: lease.manager,
+      context: { ...context, signal: AbortSignal.any([context.signal, lease.lost]) },
       guard: async function* (entries) {
         yield* entries;
-        await lease.check(signal);
+        await lease.check(context.signal);
       },
     });
   } finally {
@@ -64,6 +57,26 @@ export async function whileManaging<T>(
 /** This process, as a lease names it. */
 export function holderOf(env: RunContext['env']): { readonly host: string; readonly pid: number } {
   return { host: env.HOSTNAME || hostname(), pid: process.pid };
+}
+
+/**
+ * Takes the lease of the path that the inputs name, as the manager that they name.
+ *
+ * @throws TransshipError as `acquireLease` does
+ */
+export async function takeLease(
+  store: LeaseStore,
+  cluster: Cluster,
+  inputs: Pick<ManagingInputs, 'take-over' | 'path'> & { readonly manager: string },
+  { reporter, signal, env }: Pick<RunContext, 'reporter' | 'signal' | 'env'>,
+): Promise<Lease> {
+  const { uid } = await readIdentity(cluster, signal);
+  const manager = managerOf({ cluster: uid, name: inputs.manager, path: inputs.path });
+  return acquireLease(store, manager, {
+    takeOver: inputs['take-over'],
+    holder: holderOf(env),
+    ...{ reporter, signal },
+  });
 }
 
 /**

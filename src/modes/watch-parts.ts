@@ -2,11 +2,9 @@ import type { Entry } from '../archive/entry.ts';
 import type { Backend, LeaseStore, StoredSnapshot } from '../backends/backend.ts';
 import { folderName } from '../backends/trees.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { readIdentity } from '../cluster/identity.ts';
 import { TransshipError } from '../errors.ts';
 import type { WatchInputs } from '../inputs.ts';
-import { managerOf } from '../manager/identity.ts';
-import { acquireLease, type Lease } from '../manager/lease.ts';
+import type { Lease } from '../manager/lease.ts';
 import { driversOf } from '../releases/drivers.ts';
 import { countOf } from '../report/format.ts';
 import type { Reporter } from '../report/reporter.ts';
@@ -21,7 +19,7 @@ import { createSpool, type SpooledSnapshot } from '../watch/spool.ts';
 import { storeSpooled } from '../watch/store-spooled.ts';
 import { readStoredContents, type StoredBase } from '../watch/stored-contents.ts';
 import { collectSnapshot } from './collect.ts';
-import { holderOf } from './managing.ts';
+import { takeLease } from './managing.ts';
 import type { RunContext } from './run.ts';
 
 /** Milliseconds for which a watch may be broken: each ends now and then, and is opened again. */
@@ -79,14 +77,8 @@ export function makeParts({ cluster, backend, store, namespaces, inputs, context
 
   return {
     async acquire(signal) {
-      const { uid } = await readIdentity(cluster, signal);
-      const name = inputs.manager ?? `${cluster.namespace}/transship`;
-      const manager = managerOf({ cluster: uid, name, path: inputs.path });
-      lease = await acquireLease(store, manager, {
-        takeOver: inputs['take-over'],
-        holder: holderOf(env),
-        ...{ reporter, signal },
-      });
+      const manager = inputs.manager ?? `${cluster.namespace}/transship`;
+      lease = await takeLease(store, cluster, { ...inputs, manager }, { reporter, signal, env });
       return lease;
     },
     list: () => backend.list(),
