@@ -179,7 +179,8 @@ function nextLimit(items: number, bytes: number, pageBytes = PAGE_BYTES): number
   return Math.min(MOST_LIMIT, Math.max(LEAST_LIMIT, fitting));
 }
 
-function isExpired(error: unknown): error is ClusterError {
+/** Whether the server no longer knows the version, or the token, that it was asked to go on from. */
+export function isExpired(error: unknown): error is ClusterError {
   return error instanceof ClusterError && error.status === 410;
 }
 

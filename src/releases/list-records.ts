@@ -18,6 +18,9 @@ export interface ListedRecord extends StoredRecord {
   readonly shadowed: boolean;
 }
 
+/** The label that Helm puts on its records, and other tools on objects of their own. */
+export const RECORD_LABELS = 'owner=helm';
+
 /** How many explicit namespaces are listed ahead of the one being read. */
 const NAMESPACES_AHEAD = 3;
 
@@ -83,7 +86,7 @@ async function* listDriver(
   const plural = driver === 'secret' ? 'secrets' : 'configmaps';
   const path = namespace === undefined ? `/api/v1/${plural}` : `/api/v1/namespaces/${namespace}/${plural}`;
   try {
-    for await (const page of cluster.listData(path, { labelSelector: 'owner=helm', signal })) {
+    for await (const page of cluster.listData(path, { labelSelector: RECORD_LABELS, signal })) {
       for (const object of page) {
         if (!isChosen(object.metadata.namespace ?? '')) continue;
         // Other tools put the label on objects of their own; those are no records and stay out.

@@ -9,16 +9,15 @@ import { createFacts } from './facts.ts';
 import { closeTexts, createTextMemory } from './gather-text.ts';
 import { listEntry } from './list-entry.ts';
 import { resourcePath } from './list-file.ts';
-import { CRDS, isKind, NAMESPACES, planListings, sharedPlurals, travellingKinds } from './list-kinds.ts';
+import { CRDS, isKind, NAMESPACES, planListings, sharedPlurals, staleVersions, travellingKinds } from './list-kinds.ts';
 import { listCrds } from './list-pages.ts';
 import { createNeeds } from './needed.ts';
 import { pickCandidates } from './pick-candidates.ts';
 import type { Gathered, ReadContext } from './read-listing.ts';
 import { readListings } from './read-listings.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
-import { isSkippedKind } from './rules.ts';
 import { createScope } from './scope.ts';
-import { createFilter, findKinds, type ResourceFilter } from './selection.ts';
+import { createFilter, kindsWithStatus, type ResourceFilter } from './selection.ts';
 
 export { snapshotKinds } from './list-kinds.ts';
 
@@ -84,11 +83,7 @@ export function collectResources(cluster: Cluster, options: CollectResourcesOpti
   const { discovery, selector, exclude = [], alsoReleases, restoreStatus } = options;
   const where = `the cluster ${cluster.context}`;
   const filter = createFilter({ selector, exclude, kinds: discovery.kinds, alsoReleases, where });
-  const withStatus = new Set(
-    restoreStatus
-      .flatMap((name) => findKinds(name, discovery.kinds, 'restore-status', where))
-      .map(({ group, kind }) => `${group}/${kind}`),
-  );
+  const withStatus = kindsWithStatus(restoreStatus, discovery.kinds, where);
   const outcome: Outcome = { tallies: new Map(), crds: new Set() };
   return {
     entries: streamEntries(cluster, options, filter, withStatus, outcome),
@@ -228,10 +223,7 @@ function count(
 
 /** Says which API servers do not answer, so that nobody knows what they have. */
 function tellStale({ discovery, strict, reporter }: CollectResourcesOptions): void {
-  const stale = discovery.stale.filter((apiVersion) => {
-    const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')));
-    return isSkippedKind({ group, kind: '', plural: '' }) === undefined;
-  });
+  const stale = staleVersions(discovery);
   if (stale.length === 0) return;
   const message = `What should serve ${stale.join(', ')} does not answer`;
   if (strict) {

@@ -57,6 +57,14 @@ export function snapshotKinds(discovery: Discovery): SnapshotKind[] {
   }));
 }
 
+/** The API versions whose server does not answer, but for those of which nothing would travel. */
+export function staleVersions({ stale }: Discovery): string[] {
+  return stale.filter((apiVersion) => {
+    const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')));
+    return isSkippedKind({ group, kind: '', plural: '' }) === undefined;
+  });
+}
+
 /** The plurals that several kinds go by. */
 export function sharedPlurals({ kinds }: Discovery): Set<string> {
   const listable = kinds.filter(({ verbs }) => verbs.includes('list'));

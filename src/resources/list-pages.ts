@@ -22,6 +22,9 @@ export interface PageOptions {
 /** Several lists are read at once, each with a page that is parsed and one on its way. */
 const PAGE_BYTES = 512 * 1024;
 
+/** Leaves out Helm's records, which travel as releases. */
+export const NO_RECORDS = 'type!=helm.sh/release.v1';
+
 /**
  * What the server can leave out, for the rules would: endpoints of every Service and records of every release can be
  * much of what a cluster has to send.
@@ -38,7 +41,7 @@ const LEFT_OUT: readonly (KindId & {
     labels:
       'endpointslice.kubernetes.io/managed-by notin (endpointslice-controller.k8s.io,endpointslicemirroring-controller.k8s.io)',
   },
-  { group: '', plural: 'secrets', fields: 'type!=helm.sh/release.v1', withReleases: true },
+  { group: '', plural: 'secrets', fields: NO_RECORDS, withReleases: true },
 ];
 
 /** Asks for the objects of a listing, as few as will do; the first page is on its way before it is read. */

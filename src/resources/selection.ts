@@ -118,6 +118,17 @@ export function findKinds(name: string, kinds: readonly KindNames[], input: stri
   });
 }
 
+/**
+ * The kinds whose status travels, as `group/kind`.
+ *
+ * @param names - as users name them
+ * @throws TransshipError `INPUT` for one that is no kind
+ */
+export function kindsWithStatus(names: readonly string[], kinds: readonly KindNames[], where: string): Set<string> {
+  const found = names.flatMap((name) => findKinds(name, kinds, 'restore-status', where));
+  return new Set(found.map(({ group, kind }) => `${group}/${kind}`));
+}
+
 type Test = (text: string) => boolean;
 
 /** What one pattern asks of the objects of one kind; undefined for anything. */

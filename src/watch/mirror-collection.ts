@@ -1,6 +1,8 @@
 import type { KubeObject, ListOptions, WatchEvent } from '../cluster/cluster.ts';
 import { cancelledBy } from '../errors.ts';
 import { parseExactly } from '../json.ts';
+import { RECORD_LABELS } from '../releases/list-records.ts';
+import { NO_RECORDS } from '../resources/list-pages.ts';
 import { parseLabelSelector } from '../selection/label-selector.ts';
 import { limitYoungGeneration } from '../young-generation.ts';
 import { isMarkedByHelm } from './mirror-digest.ts';
@@ -35,10 +37,6 @@ export interface MirrorCollection extends ReflectorTarget {
   /** The slots in that order. */
   slots(): number[];
 }
-
-/** What an export asks for beside labels, without reading the objects. */
-const RECORDS = 'owner=helm';
-const NO_RECORDS = 'type!=helm.sh/release.v1';
 
 const IS_MARKED_BY_HELM = 1;
 const IS_RECORD = 2;
@@ -151,7 +149,7 @@ export function createMirrorCollection(options: MirrorCollectionOptions): Mirror
       const isWanted = wantedBy(labelSelector);
       const wanted = slots().filter((slot) => {
         const flags = log.flagsOf(slot);
-        if (labelSelector === RECORDS && (flags & IS_MARKED_BY_HELM) === 0) return false;
+        if (labelSelector === RECORD_LABELS && (flags & IS_MARKED_BY_HELM) === 0) return false;
         return fieldSelector !== NO_RECORDS || (flags & IS_RECORD) === 0;
       });
       const large = wanted.map((slot) => (log.flagsOf(slot) & HAS_LARGE_NUMBERS) !== 0);

@@ -2,6 +2,7 @@ import { collectionPath } from '../cluster/apply.ts';
 import type { Cluster, ListOptions } from '../cluster/cluster.ts';
 import type { Discovery, ResourceKind } from '../cluster/discovery.ts';
 import { findObject } from '../cluster/find.ts';
+import { RECORD_LABELS } from '../releases/list-records.ts';
 import type { Driver } from '../releases/record.ts';
 import { isKind, NAMESPACES, planListings, travellingKinds } from '../resources/list-kinds.ts';
 import { labelsOfListed, needsManagedFields } from '../resources/list-pages.ts';
@@ -31,9 +32,6 @@ export interface PlanOptions {
   readonly drivers: readonly Driver[];
 }
 
-/** What an export of releases asks for. */
-const RECORDS = 'owner=helm';
-
 /** What there is to watch: what an export would list. */
 export function planCollections(options: PlanOptions): PlannedCollection[] {
   const { discovery, names, filter, withClusterScoped, drivers } = options;
@@ -53,7 +51,7 @@ export function planCollections(options: PlanOptions): PlannedCollection[] {
   );
   const records = planListings(recordKinds, names)
     .filter(({ path }) => !paths.has(path))
-    .map((listing) => ({ ...listing, labelSelector: RECORDS, isObject: false }));
+    .map((listing) => ({ ...listing, labelSelector: RECORD_LABELS, isObject: false }));
   return [...planned, ...records];
 }
 

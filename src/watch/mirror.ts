@@ -5,10 +5,9 @@ import { type Discovery, discover } from '../cluster/discovery.ts';
 import { cancelledBy, messageOf } from '../errors.ts';
 import type { Driver } from '../releases/record.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { snapshotKinds } from '../resources/list-kinds.ts';
-import { isSkippedKind } from '../resources/rules.ts';
+import { snapshotKinds, staleVersions } from '../resources/list-kinds.ts';
 import { createScope, type NamespaceScope } from '../resources/scope.ts';
-import { createFilter, findKinds } from '../resources/selection.ts';
+import { createFilter, kindsWithStatus } from '../resources/selection.ts';
 import { mirrorCluster } from './mirror-cluster.ts';
 import type { DigestContext } from './mirror-digest.ts';
 import { followKinds } from './mirror-kinds.ts';
@@ -190,11 +189,7 @@ function readContext(
   const { selector, exclude = [], restoreStatus = [] } = resources;
   const where = `the cluster ${cluster.context}`;
   const withReleases = include.includes('releases');
-  const withStatus = new Set(
-    restoreStatus
-      .flatMap((name) => findKinds(name, kinds, 'restore-status', where))
-      .map(({ group, kind }) => `${group}/${kind}`),
-  );
+  const withStatus = kindsWithStatus(restoreStatus, kinds, where);
   return {
     withReleases,
     filter: include.includes('resources')
@@ -217,11 +212,7 @@ function readAgain<T>(before: T, read: () => T, onTrouble: (error: unknown) => v
 
 /** What an export says of the kinds that a cluster serves. */
 function printOf(discovery: Discovery): string {
-  const stale = discovery.stale.filter((apiVersion) => {
-    const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')));
-    return isSkippedKind({ group, kind: '', plural: '' }) === undefined;
-  });
-  return JSON.stringify([snapshotKinds(discovery), stale]);
+  return JSON.stringify([snapshotKinds(discovery), staleVersions(discovery)]);
 }
 
 function sumUp(

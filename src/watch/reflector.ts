@@ -1,5 +1,6 @@
 import type { Clock } from '../cluster/clock.ts';
 import { ClusterError, type KubeObject, type WatchEvent } from '../cluster/cluster.ts';
+import { isExpired } from '../cluster/list.ts';
 import { TransshipError } from '../errors.ts';
 
 /** Where a collection is read from. */
@@ -243,10 +244,6 @@ export function startReflector(options: ReflectorOptions): Reflector {
     again: () => interrupt.abort(),
     done,
   };
-}
-
-function isExpired(error: unknown): boolean {
-  return error instanceof ClusterError && error.status === 410;
 }
 
 function isLoss(error: unknown): boolean {

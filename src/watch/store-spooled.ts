@@ -1,7 +1,7 @@
 import { type Compression, suffixOf } from '../archive/compression.ts';
 import { MANIFEST_PATH, parseManifest } from '../archive/digests.ts';
 import type { EncryptedFile } from '../archive/encrypted-tree.ts';
-import { AGE_SUFFIX } from '../archive/encryption-header.ts';
+import { AGE_SUFFIX, withAge } from '../archive/encryption-header.ts';
 import { type Entry, readBody } from '../archive/entry.ts';
 import { SNAPSHOT_PATH } from '../archive/snapshot.ts';
 import type { Bytes } from '../archive/streams.ts';
@@ -73,7 +73,7 @@ async function storeArchive(
 ): Promise<StoredContents & { readonly sent: number }> {
   const { id, created, scope, files } = spooled;
   const archive = writeArchive(spooled.entries(), { compression, mtime: created, encryptTo, signal });
-  const suffix = `${suffixOf(compression)}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
+  const suffix = withAge(suffixOf(compression), encryptTo);
   const written = await backend.write(id, suffix, holdLast(archive.bytes, beforeLast), signal);
   const { size, digest } = archive.summary();
   return { snapshot: { ...written, size, digest, sent: size }, contents: { scope, files }, sent: size };
