@@ -1,6 +1,7 @@
 import { FIELD_MANAGER } from '../cluster/apply.ts';
 import { type Cluster, ClusterError, type KubeObject } from '../cluster/cluster.ts';
 import { findObject } from '../cluster/find.ts';
+import { describeChart } from '../releases/helm-release.ts';
 import { highest, pickRunning } from '../releases/history.ts';
 import { type Driver, decodeRecord, parseRelease } from '../releases/record.ts';
 import { type ReleaseFacts, readFacts } from '../releases/release-facts.ts';
@@ -156,10 +157,9 @@ async function describe(
   const above = higher.every(({ isOurs }) => isOurs) ? higher.map(({ path, uid }) => ({ path, uid })) : [];
   try {
     const release = parseRelease(await decodeRecord(object));
-    const { name: chart = '', version: chartVersion = '', appVersion = '' } = release.chart?.metadata ?? {};
     return {
       ...{ driver, namespace, name, above },
-      row: { ...base, chart, chartVersion, appVersion },
+      row: { ...base, ...describeChart(release) },
       firstDeployed: release.info.first_deployed,
       facts: readFacts(release, namespace),
     };

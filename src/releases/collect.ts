@@ -7,6 +7,7 @@ import { parseLabelSelector } from '../selection/label-selector.ts';
 import { isGlob, matcherOf } from '../selection/name-patterns.ts';
 import { inBatches, mapInOrder } from '../streams.ts';
 import { noteCrdNeeds } from './crd-needs.ts';
+import { describeChart } from './helm-release.ts';
 import { highest, keepNewest, pickRunning } from './history.ts';
 import { type ListedRecord, listRecords } from './list-records.ts';
 import { checkNamespace } from './namespace-check.ts';
@@ -174,9 +175,8 @@ function pickOf(known: Running | undefined, { revision, status, release }: Runni
   return pickRunning([...candidates, { revision, status, release }]);
 }
 
-function toRevision({ revision, status }: ListedRecord, { chart }: HelmRelease): Revision {
-  const { name = '', version = '', appVersion = '' } = chart?.metadata ?? {};
-  return { revision, status, chart: name, chartVersion: version, appVersion };
+function toRevision({ revision, status }: ListedRecord, release: HelmRelease): Revision {
+  return { revision, status, ...describeChart(release) };
 }
 
 function toResult({ namespace, name, revisions }: Tally): ReleaseResult {

@@ -21,6 +21,12 @@ export interface HelmRelease {
   readonly apply_method?: string;
 }
 
+/** What results say of a release's chart; empty where Helm has stored nothing. */
+export function describeChart({ chart }: Pick<HelmRelease, 'chart'>) {
+  const { name = '', version = '', appVersion = '' } = chart?.metadata ?? {};
+  return { chart: name, chartVersion: version, appVersion };
+}
+
 /** A chart as Helm stores it: without its subcharts. */
 export interface HelmChart {
   readonly metadata?: {

@@ -1,5 +1,6 @@
 import type { Entry } from '../archive/entry.ts';
 import type { ReleaseResult } from '../report/results.ts';
+import { describeChart } from './helm-release.ts';
 import { highest, pickRunning } from './history.ts';
 import { parseRelease } from './record.ts';
 import { entryToRecord, isRecordPath } from './record-entry.ts';
@@ -30,14 +31,9 @@ export function createInventory(): Inventory {
       if (!isRecordPath(entry.path)) return;
       const record = await entryToRecord(entry);
       const { namespace, release: name, driver, revision, status } = record;
-      const {
-        name: chart = '',
-        version: chartVersion = '',
-        appVersion = '',
-      } = parseRelease(record).chart?.metadata ?? {};
       const key = `${namespace}/${name}/${driver}`;
       const others = revisions.get(key) ?? [];
-      others.push({ namespace, name, chart, chartVersion, appVersion, revision, status });
+      others.push({ namespace, name, ...describeChart(parseRelease(record)), revision, status });
       revisions.set(key, others);
     },
     releases: () =>

@@ -5,7 +5,7 @@ import type { ReleaseResult } from '../report/results.ts';
 import type { NamespaceMap } from '../transforms/namespace-map.ts';
 import type { ArchiveFiles, BundledRevision, ReleaseBundle } from './bundles.ts';
 import { readRecord } from './bundles.ts';
-import type { HelmRelease } from './helm-release.ts';
+import { describeChart, type HelmRelease } from './helm-release.ts';
 import { highest } from './history.ts';
 import { changePath } from './manager-path.ts';
 import { parseRelease, type ReleaseRecord } from './record.ts';
@@ -101,36 +101,31 @@ function moved(
       { hint: 'Give another path, or leave it out: then that release is left out.' },
     );
   }
-  const change = {
+  const manager = [`${namespace}/${name}`, `${namespaces.get(namespace) ?? namespace}/${name}`] as const;
+  const move = (record: ReleaseRecord) => {
     // Other revisions may have had another path; that one is not in use any more.
-    from: (record: ReleaseRecord) => {
-      const own = pathOf(parseRelease(record));
-      return own !== undefined && isSamePath(own, oldPath) ? [own, oldPath] : [oldPath];
-    },
-    to: newPath,
-    manager: [`${namespace}/${name}`, `${namespaces.get(namespace) ?? namespace}/${name}`] as const,
+    const own = pathOf(parseRelease(record));
+    const from = own !== undefined && isSamePath(own, oldPath) ? [own, oldPath] : [oldPath];
+    return changePath(record, { from, to: newPath, manager });
   };
-  const edit = (record: ReleaseRecord) =>
-    changePath(record, { from: change.from(record), to: change.to, manager: change.manager }).record;
-  if (changePath(shown, { from: change.from(shown), to: newPath, manager: change.manager }).count === 0) {
+  if (move(shown).count === 0) {
     throw new TransshipError(
       'INPUT',
       `manager-path: ${oldPath} is nowhere in the manifest of release ${namespace}/${name}, so it can't be changed.`,
       { hint: 'Leave manager-path out, and install that release with its new path by Helm.' },
     );
   }
-  return { ...bundle, edit };
+  return { ...bundle, edit: (record) => move(record).record };
 }
 
 function rowOf(
   { revisions }: { readonly revisions: readonly BundledRevision[] },
   { namespace, release: name, revision, status }: ReleaseRecord,
-  { chart }: HelmRelease,
+  release: HelmRelease,
   namespaces: NamespaceMap,
 ): Omit<ReleaseResult, 'outcome'> {
-  const { name: chartName = '', version = '', appVersion = '' } = chart?.metadata ?? {};
   return {
-    ...{ name, namespace: namespaces.get(namespace) ?? namespace, chart: chartName, chartVersion: version, appVersion },
+    ...{ name, namespace: namespaces.get(namespace) ?? namespace, ...describeChart(release) },
     ...{ revision, status, revisions: revisions.length },
   };
 }

@@ -2,6 +2,7 @@ import { TransshipError } from '../errors.ts';
 import type { ReleaseResult } from '../report/results.ts';
 import type { ArchiveFiles, BundledRevision, ReleaseBundle } from './bundles.ts';
 import { readRecord } from './bundles.ts';
+import { describeChart } from './helm-release.ts';
 import { highest } from './history.ts';
 import { mapRecord, type RecordMapper } from './map-record.ts';
 import { MAX_RECORD_BYTES, parseRelease, type ReleaseRecord, recordToObject } from './record.ts';
@@ -79,8 +80,7 @@ function rethrow(error: unknown): never {
 
 function describe(bundle: ReleaseBundle, record: ReleaseRecord, load: PreparedRelease['load']): PreparedRelease {
   const { namespace, release: name, driver, revision, status } = record;
-  const { name: chart = '', version = '', appVersion = '' } = parseRelease(record).chart?.metadata ?? {};
-  const row = { name, namespace, chart, chartVersion: version, appVersion, revision, status };
+  const row = { name, namespace, ...describeChart(parseRelease(record)), revision, status };
   return {
     key: `${releaseKey(namespace, name)}/${driver}`,
     bundle,
