@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import type { Terminal } from '../report/terminal-reporter.ts';
 
 /** Where a person may type. */
@@ -28,6 +27,7 @@ export function createConfirm(
   return async (question) => {
     before();
     terminal.write(`${question} [y/N] `);
+    const { createInterface } = await import('node:readline');
     const lines = createInterface({ input: keyboard.open() });
     try {
       const answer = await Promise.race([

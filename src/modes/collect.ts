@@ -35,6 +35,8 @@ export interface Collecting {
   readonly context: RunContext;
   /** Virtual machines that are exported already, into archives of their own. */
   readonly vms?: CollectedVms | undefined;
+  /** Of the cluster, where it is known already. */
+  readonly discovery?: Discovery | undefined;
   /** What belongs to virtual machines that travel on their own. */
   readonly owned?: CollectedVms['owned'] | undefined;
 }
@@ -55,7 +57,10 @@ export function collectSnapshot(cluster: Cluster, collecting: Collecting): Snaps
   const done: { releases?: CollectedReleases['releases']; resources?: Outputs['resources'] } = {};
 
   async function* entries(): AsyncGenerator<Entry> {
-    const discovery = include.includes('resources') ? await discover(cluster, collecting.context.signal) : undefined;
+    const known = collecting.discovery;
+    const discovery = include.includes('resources')
+      ? (known ?? (await discover(cluster, collecting.context.signal)))
+      : undefined;
     const releases = takesReleases ? collect(cluster, collecting, discovery) : undefined;
     const describe = () => describeSnapshot(cluster, collecting, discovery);
     // The first records are on their way while the cluster says who it is.
@@ -88,7 +93,13 @@ export function collectSnapshot(cluster: Cluster, collecting: Collecting): Snaps
     }
     if (crdNeeds.kinds.size + crdNeeds.resources.size + crdNeeds.names.size === 0) return;
     const { reporter, signal } = collecting.context;
-    const crds = await collectCrds(cluster, discovery ?? (await discover(cluster, signal)), crdNeeds, reporter, signal);
+    const crds = await collectCrds(
+      cluster,
+      discovery ?? known ?? (await discover(cluster, signal)),
+      crdNeeds,
+      reporter,
+      signal,
+    );
     if (crds.entry === undefined) return;
     yield crds.entry;
     if (done.resources !== undefined) done.resources = [...done.resources, crdRow(crds.names.length)];

@@ -46,10 +46,9 @@ async function exportTo(
     `Exporting the ${nameIncluded(inputs.include)} of ${namespaces.join(', ')} from ${cluster.context} (${cluster.server}).`,
   );
   const snapshot = { id: snapshotId(begun), created: begun };
-  const collecting = { ...snapshot, namespaces, inputs, manager, context };
-  const vms = inputs.include.includes('vms')
-    ? await exportVms(cluster, backend, { ...collecting, discovery: await discover(cluster, signal) })
-    : undefined;
+  const discovery = inputs.include.includes('vms') ? await discover(cluster, signal) : undefined;
+  const collecting = { ...snapshot, namespaces, inputs, manager, context, discovery };
+  const vms = discovery && (await exportVms(cluster, backend, { ...collecting, discovery }));
   return await closeOnFailure(vms?.store, async () => {
     const summary = { mode: 'export', cluster: cluster.context } as const;
     if (vms?.store.isBare) {

@@ -90,10 +90,9 @@ async function collect(source: Cluster, inputs: PromoteInputs, context: RunConte
   const storage = takesVms && inputs['dry-run'] ? undefined : inputs.storage;
   const stored = storage && { ...inputs, ...storage };
   const backend = stored && openStorage(stored);
-  const collecting = { id: snapshotId(begun), created: begun, namespaces, inputs, context };
-  const machines = takesVms
-    ? await takeVms(source, backend, { ...collecting, discovery: await discover(source, signal) })
-    : undefined;
+  const discovery = takesVms ? await discover(source, signal) : undefined;
+  const collecting = { id: snapshotId(begun), created: begun, namespaces, inputs, context, discovery };
+  const machines = discovery && (await takeVms(source, backend, { ...collecting, discovery }));
   const exported = machines?.exported;
   return closeOnFailure(exported?.store, async () => {
     const { id, created } = exported ?? collecting;

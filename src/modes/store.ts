@@ -1,5 +1,6 @@
 import { suffixOf } from '../archive/compression.ts';
-import { AGE_SUFFIX, createEncryption } from '../archive/encryption.ts';
+import { createEncryption } from '../archive/encryption.ts';
+import { withAge } from '../archive/encryption-header.ts';
 import type { Entry } from '../archive/entry.ts';
 import { refusePlaintext } from '../archive/plaintext.ts';
 import { writeTree } from '../archive/tree.ts';
@@ -51,8 +52,7 @@ export async function storeSnapshot(
   const file = isArchive
     ? writeArchive(entries, { compression, mtime: created, encryptTo, signal })
     : (await import('../helm-export/write.ts')).writeHelmExport(entries, { encryptTo, signal });
-  const ending = isArchive ? suffixOf(compression) : HELM_EXPORT_SUFFIX;
-  const suffix = `${ending}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
+  const suffix = withAge(isArchive ? suffixOf(compression) : HELM_EXPORT_SUFFIX, encryptTo);
   const written = await backend.write(id, suffix, file.bytes, signal);
   const { size, digest } = file.summary();
   return { ...written, size, digest };
