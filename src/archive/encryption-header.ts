@@ -6,6 +6,11 @@ import { joinPieces } from './streams.ts';
 /** What the names of encrypted files end with. */
 export const AGE_SUFFIX = '.age';
 
+/** The ending of a file's name when it is encrypted to somebody, and as it is when not. */
+export function withAge(suffix: string, encryptTo: readonly string[] | undefined): string {
+  return encryptTo === undefined ? suffix : `${suffix}${AGE_SUFFIX}`;
+}
+
 /** How an encrypted file begins: https://github.com/C2SP/C2SP/blob/main/age.md */
 const FORMAT = 'age-encryption.org/';
 const VERSION = 'v1';

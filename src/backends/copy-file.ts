@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { copyFile, lstat, open, unlink } from 'node:fs/promises';
 import { TransshipError } from '../errors.ts';
 import type { StoredFile } from './backend.ts';
@@ -10,7 +10,11 @@ import { codeOf, failTo, fileError } from './files.ts';
  * @throws TransshipError `BACKEND`, `SNAPSHOT_NOT_FOUND`
  */
 export async function fileVersion(path: string): Promise<string> {
-  const { ino, ctimeNs } = await lstat(path, { bigint: true }).catch(failTo('read', path));
+  return versionOf(await lstat(path, { bigint: true }).catch(failTo('read', path)));
+}
+
+/** {@link fileVersion} of what was read of a file already. */
+export function versionOf({ ino, ctimeNs }: Pick<BigIntStats, 'ino' | 'ctimeNs'>): string {
   return `${ino}-${ctimeNs}`;
 }
 
@@ -47,7 +51,7 @@ async function checkVersion(source: string, { size, version }: StoredFile): Prom
   const found = await lstat(source, { bigint: true }).catch((error: unknown) => {
     throw ['ENOENT', 'ENOTDIR'].includes(codeOf(error)) ? gone(source, error) : fileError('read', source, error);
   });
-  if (!found.isFile() || Number(found.size) !== size || `${found.ino}-${found.ctimeNs}` !== version) throw gone(source);
+  if (!found.isFile() || Number(found.size) !== size || versionOf(found) !== version) throw gone(source);
 }
 
 function gone(source: string, cause?: unknown): TransshipError {

@@ -78,6 +78,13 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Removes a file; one that is gone already is no failure. */
+export async function removeIfThere(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw fileError('write', path, error);
+  });
+}
+
 /** The code of a failed system call, such as `ENOENT`; empty for any other error. */
 export function codeOf(error: unknown): string {
   const isSystemError = error instanceof Error && 'syscall' in error && 'code' in error;

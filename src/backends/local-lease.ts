@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { link, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { link, open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cancelledBy, TransshipError } from '../errors.ts';
 import type { LeaseStore } from './backend.ts';
 import { streamOf } from './bytes.ts';
-import { codeOf, failTo, fileError, syncFolder, writeNewFile } from './files.ts';
+import { codeOf, failTo, fileError, removeIfThere, syncFolder, writeNewFile } from './files.ts';
 import type { LocalPlace } from './local-archives.ts';
 import { folderTime } from './local-clock.ts';
 import { type LinkFile, NO_LINKS } from './place-file.ts';
@@ -184,11 +184,5 @@ function readIfThere(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch((error: unknown) => {
     if (['ENOENT', 'ESTALE'].includes(codeOf(error))) return undefined;
     throw fileError('read', path, error);
-  });
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (codeOf(error) !== 'ENOENT') throw fileError('write', path, error);
   });
 }

@@ -1,10 +1,10 @@
-import { lstat, readdir, realpath, rm, unlink } from 'node:fs/promises';
+import { lstat, readdir, realpath, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { MANIFEST_PATH } from '../archive/digests.ts';
 import { PARTIAL_SUFFIX } from '../archive/framed-file.ts';
 import { cancelledBy, TransshipError } from '../errors.ts';
 import type { Leftover, StoredSnapshot } from './backend.ts';
-import { codeOf, failTo, fileError, syncFolder } from './files.ts';
+import { codeOf, failTo, fileError, removeIfThere, syncFolder } from './files.ts';
 import type { LocalPlace } from './local-archives.ts';
 import { removeBareLeftover } from './local-bare.ts';
 import { localLocks } from './local-group.ts';
@@ -200,9 +200,7 @@ async function readNames(folder: string): Promise<string[]> {
 }
 
 async function removeFile(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (codeOf(error) !== 'ENOENT') throw fileError('write', path, error);
-  });
+  await removeIfThere(path);
   await syncFolder(dirname(path));
 }
 

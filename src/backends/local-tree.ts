@@ -7,7 +7,7 @@ import { TransshipError } from '../errors.ts';
 import { mapInOrder } from '../streams.ts';
 import type { StoredFile, StoredSnapshot, TreeBase, TreeView } from './backend.ts';
 import { streamOf, untilAborted } from './bytes.ts';
-import { copyUnchanged, fileVersion } from './copy-file.ts';
+import { copyUnchanged, fileVersion, versionOf } from './copy-file.ts';
 import { codeOf, failTo, fileError, readPieces, syncFolder, writeNewFile } from './files.ts';
 import { createInFlight } from './in-flight.ts';
 import { isEncryptedName, snapshotExists } from './selector.ts';
@@ -196,8 +196,8 @@ export async function* readLocalTree(location: string, signal?: AbortSignal): As
 export async function openLocalTree(location: string): Promise<TreeView> {
   const found = (await listFiles(location, failTo('read', location))).filter(({ dirent }) => dirent.isFile());
   const files = await gather(found, async ({ path, file }) => {
-    const { size, mtimeMs } = await lstat(file).catch(failTo('read', file));
-    return [path, { size, modified: mtimeMs, version: await fileVersion(file) }] as const;
+    const stats = await lstat(file, { bigint: true }).catch(failTo('read', file));
+    return [path, { size: Number(stats.size), modified: Number(stats.mtimeMs), version: versionOf(stats) }] as const;
   });
   return {
     files: new Map(files),

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { suffixOf } from '../archive/compression.ts';
-import { AGE_SUFFIX } from '../archive/encryption-header.ts';
+import { withAge } from '../archive/encryption-header.ts';
 import type { NewPart } from '../archive/part.ts';
 import { parseSnapshotId, snapshotId } from '../archive/snapshot.ts';
 import { TransshipError } from '../errors.ts';
@@ -80,7 +80,7 @@ export function nextId(id: string): string {
 
 /** The ending of a part's file. */
 export function partSuffix({ compression, encryptTo }: Pick<NewPart, 'compression' | 'encryptTo'>): string {
-  return `${suffixOf(compression)}${encryptTo === undefined ? '' : AGE_SUFFIX}`;
+  return withAge(suffixOf(compression), encryptTo);
 }
 
 /** What the file of a part is called. */

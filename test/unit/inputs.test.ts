@@ -1,16 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { TransshipError } from '../../src/errors.ts';
-import { type Door, parseInputs, type RawInputs } from '../../src/inputs.ts';
-
-function refusal(raw: RawInputs, door: Door = 'cli'): string {
-  try {
-    parseInputs(raw, door);
-  } catch (error) {
-    if (error instanceof TransshipError && error.code === 'INPUT') return error.message;
-    throw error;
-  }
-  throw new Error('The inputs were accepted.');
-}
+import { parseInputs, type RawInputs } from '../../src/inputs.ts';
+import { refusal } from './inputs/refusal.ts';
 
 describe('what a mode gets when only the mode is given', () => {
   it('fills in the defaults of export', () => {

@@ -1,18 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { TransshipError } from '../../../src/errors.ts';
-import { type Door, parseInputs, type RawInputs } from '../../../src/inputs.ts';
+import { parseInputs, type RawInputs } from '../../../src/inputs.ts';
+import { refusal } from './refusal.ts';
 
 const DAY = 86_400_000;
-
-function refusal(raw: RawInputs, door: Door = 'cli'): string {
-  try {
-    parseInputs(raw, door);
-  } catch (error) {
-    if (error instanceof TransshipError && error.code === 'INPUT') return error.message;
-    throw error;
-  }
-  throw new Error('The inputs were accepted.');
-}
 
 describe('mode watch', () => {
   it('looks once a day for releases when nothing but the path is given', () => {
