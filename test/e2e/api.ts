@@ -9,8 +9,9 @@ export interface Api {
   /** @throws Error when it is not there */
   get(path: string): Promise<KubeObject>;
   find(path: string): Promise<KubeObject | undefined>;
+  /** The objects of a collection, without the ConfigMap that a controller puts into each namespace in its own time. */
   list(path: string): Promise<KubeObject[]>;
-  /** The names in a collection, sorted. */
+  /** The names of these, sorted. */
   names(path: string): Promise<string[]>;
   create(path: string, object: object): Promise<KubeObject>;
   /** Merges fields into an object: https://www.rfc-editor.org/rfc/rfc7386 */
@@ -41,7 +42,9 @@ export function openApi(cluster: RunningCluster): Api {
   };
   const list = async (path: string): Promise<KubeObject[]> => {
     const answer = await request('GET', path);
-    return asList(answer.items).filter(isObject);
+    return asList(answer.items)
+      .filter(isObject)
+      .filter(({ metadata }) => metadata.name !== 'kube-root-ca.crt');
   };
   return {
     get: (path) => request('GET', path),

@@ -17,6 +17,8 @@ import { runTransship, type TransshipRun } from './run-transship.ts';
 const CROWD = 1200;
 /** Enough that an import is in the middle of it for a while. */
 const COUNT = 400;
+/** How many requests an import has under way. */
+const UNDER_WAY = 16;
 
 // One cluster is source and target: what is exported from a namespace is imported into another one.
 let bed: Bed;
@@ -274,9 +276,8 @@ describe('an import', () => {
     expect(missing.length).toBeGreaterThan(50);
     expect(listed).toEqual(expect.arrayContaining(missing.map((name) => `ConfigMap ${target}/${name}`)));
     // Of those that were under way nobody knows what became of them.
-    const underWay = 16;
     const others = ['Secret', 'Service'].length;
-    expect(listed.length).toBeLessThanOrEqual(missing.length + underWay + others);
+    expect(listed.length).toBeLessThanOrEqual(missing.length + UNDER_WAY + others);
     const { created, failed, skipped } = rowOf(run, 'ConfigMap');
     expect(created + failed + skipped).toBe(COUNT);
     const next = await runTransship(importing(), { env: bed.environment(cluster, 'none') });
@@ -294,7 +295,9 @@ describe('an import', () => {
     expect(next.exitCode, next.stderr).toBe(0);
     const { created, unchanged } = rowOf(next, 'ConfigMap');
     expect(created + unchanged).toBe(COUNT);
-    expect(unchanged).toBe(there - 1); // kube-root-ca.crt
+    // What was under way when it was killed may have come about after the look.
+    expect(unchanged).toBeGreaterThanOrEqual(there);
+    expect(unchanged).toBeLessThanOrEqual(there + UNDER_WAY);
     await expectComplete();
   });
 
