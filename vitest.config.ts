@@ -8,6 +8,10 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          // One process for many files: to load what they test takes longer than most of them. By default there is one less
+          // than cores.
+          isolate: false,
+          maxWorkers: availableParallelism(),
           testTimeout: 10_000,
           expect: { poll: { timeout: 8000 } },
         },

@@ -8,7 +8,9 @@ import { type ExportBackend, exportProxyHandler, proxyPrefix } from '../../kubev
 import { exportHandler } from '../../kubevirt/export-server.ts';
 import { cutAt } from '../../kubevirt/faults.ts';
 import { writeFolder } from '../../kubevirt/volumes.ts';
-import { serveForTest } from './stand-in-bed.ts';
+import { serveForTest, useStandIns } from './stand-in-bed.ts';
+
+useStandIns();
 
 const TOKEN = 'abcdefghijklmnopqrstuvwxyz012345';
 const AUTH = { 'x-kubevirt-export-token': TOKEN };

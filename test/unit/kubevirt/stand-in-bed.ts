@@ -24,18 +24,20 @@ export interface StandInBed extends HttpsStandIn {
 
 const HOSTS = ['export.shop.svc'];
 
-// One authority for all tests of a file: to sign takes longer than most of them.
 let shared: { folder: string; authority: Authority; certificate: ServerCertificate } | undefined;
 
-beforeAll(async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'transship-stand-in-'));
-  const authority = await certificateRoom(folder).newAuthority('stand-in');
-  shared = { folder, authority, certificate: await signServer(authority, HOSTS) };
-});
-
-afterAll(async () => {
-  if (shared !== undefined) await rm(shared.folder, { recursive: true, force: true });
-});
+/** One authority for all tests of the file that calls this at its top: to sign takes longer than most of them. */
+export function useStandIns(): void {
+  beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'transship-stand-in-'));
+    const authority = await certificateRoom(folder).newAuthority('stand-in');
+    shared = { folder, authority, certificate: await signServer(authority, HOSTS) };
+  });
+  afterAll(async () => {
+    if (shared !== undefined) await rm(shared.folder, { recursive: true, force: true });
+    shared = undefined;
+  });
+}
 
 /** Serves a handler until the test ends. */
 export async function serveForTest(handler: Handler): Promise<StandInBed> {

@@ -6,7 +6,9 @@ import type { ReceivedDisk } from '../../kubevirt/received-disk.ts';
 import { type UploadClaim, uploadProxyHandler } from '../../kubevirt/upload-proxy.ts';
 import { createUploadServer, type UploadServerOptions } from '../../kubevirt/upload-server.ts';
 import { createClock, createUploadTokens, newSigningKeys } from '../../kubevirt/upload-token.ts';
-import { serveForTest } from './stand-in-bed.ts';
+import { serveForTest, useStandIns } from './stand-in-bed.ts';
+
+useStandIns();
 
 const DISK = mixedDisk(5 * MIB + 3);
 const PATH = '/v1beta1/upload';
