@@ -102,8 +102,9 @@ async function register(
   for (const deadline = Date.now() + 30_000; ; await delay(50)) {
     const object = await kube.get(`${path}/${name}`);
     const available = maps(object, 'status', 'conditions').find(({ type }) => type === 'Available');
-    if (available?.status === 'True') return;
-    if (Date.now() > deadline) throw new Error(`${name} is not available: ${JSON.stringify(available)}`);
+    if (available?.status === 'True' && (await kube.serves(group, version))) return;
+    if (Date.now() > deadline)
+      throw new Error(`${name} is not available, or not served yet: ${JSON.stringify(available)}`);
   }
 }
 

@@ -8,6 +8,8 @@ import { createApiClient } from '../cluster/api-client.ts';
 export interface Kube {
   /** @returns undefined where it is not there */
   get(path: string): Promise<KubeObject | undefined>;
+  /** Whether the API server knows what a group it passes on serves: a moment later than the group is available. */
+  serves(group: string, version: string): Promise<boolean>;
   list(path: string): Promise<KubeObject[]>;
   /** @returns undefined where there is one of that name already */
   create(path: string, object: object): Promise<KubeObject | undefined>;
@@ -51,6 +53,14 @@ export function openKube(server: string, credentials: Credentials): Kube {
   };
   return {
     get: (path) => send('GET', path, undefined, undefined, [404]),
+    // https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+    async serves(group, version) {
+      const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+      const { body } = await client.send('GET', '/apis', undefined, undefined, accept);
+      const groups = mapsIn(isMap(body) ? body.items : undefined).filter(isObject);
+      const found = groups.find(({ metadata }) => metadata.name === group);
+      return mapsIn(found?.versions).some((one) => one.version === version && one.freshness === 'Current');
+    },
     list: async (path) => (await read(path)).items,
     create: (path, object) => send('POST', path, object, undefined, [409]),
     patch: (path, fields) => send('PATCH', path, fields, 'application/merge-patch+json', [404]),
