@@ -88,7 +88,7 @@ export async function* through(
 ): AsyncGenerator<Uint8Array> {
   // Codecs may fail once more while they are being closed; nobody listens any more then.
   codec.on('error', () => {});
-  const feeding = feed(source, codec, () => codec.readableEnded);
+  const feeding = feed(source, endedApart(codec), () => codec.readableEnded);
   try {
     for await (const piece of codec) yield piece;
     const { failed, error } = await feeding;
@@ -101,6 +101,38 @@ export async function* through(
     codec.destroy();
     await feeding;
   }
+}
+
+/**
+ * A codec that is ended once it has taken all there is. node:zlib finishes the stream together with the last piece when that
+ * is still waiting as the end comes, and apart from it when it is not: the same bytes in would be others out, by chance.
+ * https://github.com/nodejs/node/blob/v24.9.0/lib/zlib.js `_transform`
+ */
+function endedApart(codec: Duplex): Sink {
+  let waiting = 0;
+  let isEnding = false;
+  const endWhenIdle = () => {
+    if (isEnding && waiting === 0 && !codec.destroyed) codec.end();
+  };
+  return {
+    get destroyed() {
+      return codec.destroyed;
+    },
+    write(piece) {
+      waiting += 1;
+      return codec.write(piece, () => {
+        waiting -= 1;
+        endWhenIdle();
+      });
+    },
+    end() {
+      isEnding = true;
+      endWhenIdle();
+    },
+    destroy: () => codec.destroy(),
+    once: (event, listener) => codec.once(event, listener),
+    removeListener: (event, listener) => codec.removeListener(event, listener),
+  };
 }
 
 interface Fed {

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { compress, compressions, decompress, suffixOf } from '../../../src/archive/compression.ts';
 import { packTar } from '../../../src/archive/tar.ts';
@@ -24,6 +25,16 @@ describe.each(compressions)('compression %s', (compression) => {
     for (const size of [7, 5000, packed.byteLength]) {
       expectSameBytes(await collect(decompress(inPieces(packed, size))), plain);
     }
+  });
+
+  it('makes the same of the same bytes, whether the end comes at once or late', async () => {
+    const plain = await tar();
+    async function* endingLate() {
+      yield* inPieces(plain, 100_000);
+      await setTimeout(50);
+    }
+    const atOnce = await collect(compress(inPieces(plain, 100_000), compression));
+    expectSameBytes(await collect(compress(endingLate(), compression)), atOnce);
   });
 
   it('is stopped by the signal, both ways, while the source is silent', async () => {
