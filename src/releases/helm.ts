@@ -219,3 +219,14 @@ export function helmWords(stderr: string, exitCode: number): string {
   if (words === '') return end;
   return exitCode > 128 ? `${end}\n${words.trim()}` : words.trim();
 }
+
+/**
+ * Whether Helm 4 has failed because it stopped waiting for something that was under way, although its time was not up. What
+ * it waits for is looked at by several workers at once, and the older of two states that come together may be told last.
+ * https://github.com/fluxcd/cli-utils/blob/v1.2.2/pkg/kstatus/watcher/object_status_reporter.go `asyncEventHandler`
+ *
+ * @param words - what it said, or the description in its record
+ */
+export function gaveUpEarly(words: string): boolean {
+  return / not ready\. status: InProgress\b/.test(words) && !/context (deadline exceeded|canceled)/.test(words);
+}

@@ -2,10 +2,20 @@ import { deleteObject } from '../cluster/apply.ts';
 import { discover } from '../cluster/discovery.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { TransshipError } from '../errors.ts';
+import { isMap } from '../values.ts';
 import { frozenMark } from './frozen-mark.ts';
+import { gaveUpEarly } from './helm.ts';
 import type { HelmHook, HelmRelease } from './helm-release.ts';
 import { awaitHook, describeHook, type HookWait, hookObjects, isManifestBegun } from './hook-objects.ts';
-import { findFrozenHook, type HookRun, type KnownRun, type Operation, readProgress, withoutRuns } from './hook-runs.ts';
+import {
+  findFrozenHook,
+  type HookRun,
+  type KnownRun,
+  lastRunOf,
+  type Operation,
+  readProgress,
+  withoutRuns,
+} from './hook-runs.ts';
 import type { HelmContext } from './install-release.ts';
 import { type RecordPlace, readRecordAt, replaceRecord } from './put-records.ts';
 import { parseRelease, type ReleaseRecord } from './record.ts';
@@ -60,7 +70,9 @@ export async function settleHelm(
     // That Helm may have gone on after the import was killed.
     if (isOurs && written.status === 'deployed') return DONE;
     const counts = isOurs && !context.noHooks && interruptedOperation(written, release) === operation;
-    const found = counts ? await settleHooks(context, parseRelease(original), release, operation) : undefined;
+    const found = counts
+      ? await settleHooks(context, parseRelease(original), frozenHooks(release), operation)
+      : undefined;
     if (found?.hasWaited === true && (await hasChanged(context, place, written))) continue;
     if (written.status.startsWith('pending-')) {
       const description = `${CUT_SHORT} (${written.status.slice('pending-'.length)})`;
@@ -73,7 +85,7 @@ export async function settleHelm(
 const DONE: LeftByHelm = { isDone: true, ran: [] };
 const NOTHING: LeftByHelm = { isDone: false, ran: [] };
 
-/** What Helm was at when it was killed, or ended by a signal; undefined where it came to an end of its own. */
+/** What Helm was at when it was killed, ended by a signal, or gave up early; undefined where it came to an end of its own. */
 export function interruptedOperation({ status }: ReleaseRecord, { info }: HelmRelease): Operation | undefined {
   if (status === 'pending-install') return 'install';
   if (status === 'pending-upgrade') return 'upgrade';
@@ -81,11 +93,22 @@ export function interruptedOperation({ status }: ReleaseRecord, { info }: HelmRe
   const description = info.description ?? '';
   if (description.startsWith(CUT_SHORT)) return description.endsWith('(upgrade)') ? 'upgrade' : 'install';
   // https://github.com/helm/helm/blob/v4.3.1/pkg/action/install.go (failRelease), and upgrade.go
-  if (!description.endsWith('context canceled')) return undefined;
+  if (!description.endsWith('context canceled') && !gaveUpEarly(description)) return undefined;
   return description.startsWith('Upgrade "') ? 'upgrade' : 'install';
 }
 
-/** What the record of a frozen chart tells of the runs of its original's hooks; those left out of it had run before. */
+/** The hooks of a frozen chart's record. One that Helm gave up early is no failed one: it has begun, and may end well. */
+export function frozenHooks({ hooks, info }: HelmRelease): readonly HelmHook[] {
+  const all = hooks ?? [];
+  if (!gaveUpEarly(info.description ?? '')) return all;
+  return all.map((hook) =>
+    lastRunOf(hook).phase === 'Failed' && isMap(hook.last_run)
+      ? { ...hook, last_run: { ...hook.last_run, phase: 'Unknown' } }
+      : hook,
+  );
+}
+
+/** What {@link frozenHooks} tell of the runs of their original's hooks; those left out of them had run before. */
 export function progressOf(frozen: readonly HelmHook[], operation: Operation): (run: HookRun) => KnownRun {
   const known = readProgress(frozen, operation);
   return ({ hook, event }) => {
@@ -98,16 +121,16 @@ export function progressOf(frozen: readonly HelmHook[], operation: Operation): (
 async function settleHooks(
   context: SettleContext,
   original: HelmRelease,
-  frozen: HelmRelease,
+  frozen: readonly HelmHook[],
   operation: Operation,
 ): Promise<LeftByHelm & { readonly hasWaited: boolean }> {
   const { cluster, reporter, signal } = context;
   const hooks = original.hooks ?? [];
-  const progress = progressOf(frozen.hooks ?? [], operation);
+  const progress = progressOf(frozen, operation);
   const title = `${original.namespace}/${original.name}`;
   const ended = new Map<string, boolean>();
   let hasWaited = false;
-  const begun = readProgress(frozen.hooks ?? [], operation).filter((run) => run.progress === 'begun');
+  const begun = readProgress(frozen, operation).filter((run) => run.progress === 'begun');
   for (const run of begun) {
     const discovery = await discover(cluster, signal);
     const what = `hook ${describeHook(run, original.namespace ?? '')} of ${title}`;
@@ -135,7 +158,7 @@ async function settleHooks(
     reporter.debug(`Hook ${hook.kind} ${hook.name} of ${title} has run already: it does not run again.`);
   const ran = out.map((hook) => ({
     ...hook,
-    last_run: findFrozenHook(hook, frozen.hooks ?? [])?.last_run ?? hook.last_run,
+    last_run: findFrozenHook(hook, frozen)?.last_run ?? hook.last_run,
   }));
   return { isDone: false, hooks: left, ran, hasWaited };
 }

@@ -8,7 +8,7 @@ import { highest } from './history.ts';
 import { describeHook, objectsIn } from './hook-objects.ts';
 import { type HookRun, type Operation, orderRuns, withoutRuns } from './hook-runs.ts';
 import type { Way } from './install-release.ts';
-import { interruptedOperation, progressOf } from './left-by-helm.ts';
+import { frozenHooks, interruptedOperation, progressOf } from './left-by-helm.ts';
 import { noteCreated, type ObjectContext, planObjects } from './plan-objects.ts';
 import type { PreparedRelease } from './prepare.ts';
 import { readRecordAt } from './put-records.ts';
@@ -150,7 +150,7 @@ async function hooksToRun(
   const frozen = written && parseRelease(written);
   const counts = frozen && frozenMark(frozen) === mark && interruptedOperation(written, frozen) === operation;
   if (!counts) return orderRuns(hooks, operation);
-  const progress = progressOf(frozen.hooks ?? [], operation);
+  const progress = progressOf(frozenHooks(frozen), operation);
   return orderRuns(
     withoutRuns(hooks, operation, (run) => progress(run).progress === 'succeeded'),
     operation,

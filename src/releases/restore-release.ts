@@ -2,18 +2,26 @@ import { ENVIRONMENT_LABEL, type Environment } from '../environment/environment.
 import { TransshipError } from '../errors.ts';
 import type { ReleaseResult } from '../report/results.ts';
 import type { UndoLog } from '../undo.ts';
+import { bringFrozen, type Start } from './bring-frozen.ts';
 import { installMark, isUnfinished, upgradeMark } from './frozen-mark.ts';
 import { highest } from './history.ts';
 import type { Operation } from './hook-runs.ts';
-import { runFrozen, type Way } from './install-release.ts';
-import { deleteSucceeded, type SettleContext, settleHelm } from './left-by-helm.ts';
+import type { Way } from './install-release.ts';
+import { type SettleContext, settleHelm } from './left-by-helm.ts';
 import type { PreparedRelease } from './prepare.ts';
-import { ensureNamespace, putRecords, readFrozenRecord, readRecordObjects, replaceRecord } from './put-records.ts';
+import {
+  ensureNamespace,
+  putRecords,
+  type RecordPlace,
+  readFrozenRecord,
+  readRecordObjects,
+  replaceRecord,
+} from './put-records.ts';
 import type { ReleaseRecord } from './record.ts';
 import { withEnvironment } from './record-edits.ts';
 import { replacedRecord } from './replaced-record.ts';
 import { restoreHistory } from './restore-history.ts';
-import type { TargetRelease, TargetRevision } from './target-releases.ts';
+import { findTargetReleases, type TargetRelease, type TargetRevision } from './target-releases.ts';
 
 /** What bringing in any release takes. */
 export interface RestoreContext extends SettleContext {
@@ -89,20 +97,23 @@ async function install(
 ): Promise<ReleaseResult> {
   const { cluster, environment, undo, signal, reporter } = context;
   const place = { driver: bundle.driver, namespace, name };
-  const revisions = leftBehind?.revisions ?? [];
   const mark = installMark(record);
-  const way = wayToInstall(revisions);
-  const asked = { original: record, mark, operation: operationOf(way) };
-  const left = await settleHelm(context, place, newestFrozen(revisions), asked);
+  const labels = environment && { [ENVIRONMENT_LABEL]: environment.name };
+  let revisions = leftBehind?.revisions ?? [];
+  const look = async (): Promise<Start> => {
+    const way = wayToInstall(revisions);
+    const asked = { original: record, mark, operation: operationOf(way) };
+    return { way, labels, left: await settleHelm(context, place, newestFrozen(revisions), asked) };
+  };
+  const start = await look();
   await ensureNamespace(cluster, namespace, signal, { environment, undo });
   // Also where Helm is done: what was left unfinished is this import's as a whole.
   await undo?.installing(namespace, name);
-  if (!left.isDone) {
-    reporter.progress(`Installing ${namespace}/${name}`);
-    const labels = environment && { [ENVIRONMENT_LABEL]: environment.name };
-    await runFrozen(context, record, bundle.driver, way, mark, { hooks: left.hooks, labels });
-    await deleteSucceeded(context, namespace, left.ran);
-  }
+  if (!start.left.isDone) reporter.progress(`Installing ${namespace}/${name}`);
+  await bringFrozen(context, record, place, mark, start, async () => {
+    revisions = await readRevisions(cluster, place, signal);
+    return look();
+  });
   const written = await readFrozenRecord(cluster, place, mark, signal);
   const present = new Set([...revisions.map(({ revision }) => revision), written.revision]);
   await putRecords(cluster, place, bundle.revisions, load, { present, last: written.revision }, signal);
@@ -119,27 +130,42 @@ async function replaceOne(
 ): Promise<ReleaseResult> {
   const { cluster, undo, signal, reporter } = context;
   const place = { driver: existing.driver, namespace, name };
-  const newest = highest(existing.revisions);
   const mark = upgradeMark(record);
-  const way = wayToReplace(newest);
-  // Whose mark it does not bear, that helm may still be at work.
-  const leftBehind = newest?.frozen === undefined ? undefined : newest;
-  const left = await settleHelm(context, place, leftBehind, { original: record, mark, operation: operationOf(way) });
-  if (!left.isDone) {
+  const label = highest(existing.revisions)?.environment;
+  const look = async (revisions: readonly TargetRevision[]): Promise<Start> => {
+    const newest = highest(revisions);
+    const way = wayToReplace(newest);
+    // Whose mark it does not bear, that helm may still be at work.
+    const leftBehind = newest?.frozen === undefined ? undefined : newest;
+    const left = await settleHelm(context, place, leftBehind, { original: record, mark, operation: operationOf(way) });
+    // Helm carries labels on in an upgrade only.
+    const labels = way === 'upgrade' || label === undefined ? undefined : { [ENVIRONMENT_LABEL]: label };
+    return { way, left, labels };
+  };
+  const start = await look(existing.revisions);
+  if (!start.left.isDone) {
     await tellUpgrade(context, existing);
     reporter.progress(`Upgrading ${namespace}/${name}`);
-    // Helm carries labels on in an upgrade only.
-    const label = newest?.environment;
-    const labels = way === 'upgrade' || label === undefined ? undefined : { [ENVIRONMENT_LABEL]: label };
-    await runFrozen(context, record, place.driver, way, mark, { hooks: left.hooks, labels });
-    await deleteSucceeded(context, namespace, left.ran);
   }
+  const left = await bringFrozen(context, record, place, mark, start, async () =>
+    look(await readRevisions(cluster, place, signal)),
+  );
   const from = `${bundle.namespace}/${name} revision ${record.revision}, ${origin}`;
   const written = await readFrozenRecord(cluster, place, mark, signal);
   const replaced = replacedRecord(written, record, from, left.ran);
   // What Helm did before this import began is not its to take back.
-  await replaceRecord(cluster, replaced, signal, left.isDone ? undo : undefined);
+  await replaceRecord(cluster, replaced, signal, start.left.isDone ? undo : undefined);
   return { ...row, revision: replaced.revision, revisions: 1, status: replaced.status, outcome: 'updated' };
+}
+
+/** The revisions that a release has by now. */
+async function readRevisions(
+  cluster: RestoreContext['cluster'],
+  { driver, namespace, name }: RecordPlace,
+  signal: AbortSignal | undefined,
+): Promise<readonly TargetRevision[]> {
+  const found = await findTargetReleases(cluster, [{ namespace, name }], signal);
+  return found.find((release) => release.driver === driver)?.revisions ?? [];
 }
 
 /** What is to be gone back to is the revision that ran; one that was uninstalled, too. */

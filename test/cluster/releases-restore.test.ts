@@ -9,7 +9,7 @@ import { loadDiff } from '../../src/plan/diff.ts';
 import type { States } from '../../src/plan/states.ts';
 import type { Explain } from '../../src/releases/explain.ts';
 import type { RunProgram } from '../../src/releases/helm.ts';
-import { type ReleaseRecord, recordToObject } from '../../src/releases/record.ts';
+import { parseRelease, type ReleaseRecord, recordToObject } from '../../src/releases/record.ts';
 import { withStatus } from '../../src/releases/record-edits.ts';
 import { recordToEntry } from '../../src/releases/record-entry.ts';
 import type { UndoLog } from '../../src/undo.ts';
@@ -786,6 +786,40 @@ test('an import that was cancelled or killed in a hook waits for that hook, and 
   expect(reporter.lines).toContain(
     'debug: Hook ConfigMap endless-hook of cancelled/endless has run already: it does not run again.',
   );
+}, 60_000);
+
+test('an import whose Helm stops waiting for a hook early waits for it, and has Helm go on', async () => {
+  const watched = watchHelm();
+  const jobPath = '/apis/batch/v1/namespaces/early/jobs/endless-endless';
+  const label = (host: string) =>
+    bed.target.bed.kubectl(['label', 'node', '--all', `kubernetes.io/hostname=${host}`, '--overwrite']);
+  let before: KubeObject | undefined;
+  const rows = await bed.restore(team, {
+    only: ['endless'],
+    map: { team: 'early' },
+    runProgram: async (command, words, options) => {
+      if (watched.args.length > 0) return watched.run(command, words, options);
+      const patient = words.map((word, index) => (words[index - 1] === '--timeout' ? '2s' : word));
+      const { stderr, ...result } = await watched.run(command, patient, options);
+      expect(stderr).toContain('status: InProgress');
+      expect(stderr).toContain('\ncontext deadline exceeded');
+      // What Helm says and keeps when its time is not up.
+      const early = (words: string) => words.replaceAll('\ncontext deadline exceeded', '');
+      const record = (await bed.target.records('early', 'endless')).get(1);
+      if (record === undefined) throw new Error('Helm has left no record.');
+      const { info } = parseRelease(record);
+      const body = await recordToObject(withStatus(record, 'failed', early(info.description ?? '')));
+      await bed.target.cluster.json({ method: 'PUT', path: secretPath('early', 'endless', 1), body });
+      before = await bed.target.find(jobPath);
+      await label('nowhere');
+      return { ...result, stderr: early(stderr) };
+    },
+  });
+  await label('target-node');
+  expect(rows).toMatchObject([{ outcome: 'created' }]);
+  expect(watched.args).toHaveLength(2);
+  expect((await bed.target.find(jobPath))?.metadata.uid).toBe(before?.metadata.uid);
+  expect(await statuses('early', 'endless')).toEqual(['1 deployed']);
 }, 60_000);
 
 async function waitUntilFound(path: string): Promise<void> {

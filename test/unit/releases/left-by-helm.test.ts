@@ -101,6 +101,44 @@ const atWork = (phase = 'Running') => [
   hook('c', 'post-install'),
 ];
 
+const GAVE_UP =
+  'Release "web" failed: failed pre-install: resource Job/shop/b not ready. status: InProgress, message: Job in progress';
+
+describe('what a Helm has left that stopped waiting', () => {
+  test('early counts the hook that ended well, though Helm calls it failed', async () => {
+    const bed = makeBed();
+    bed.leave(atWork('Failed'), 'failed', GAVE_UP);
+    bed.job('b', 'Complete');
+    const left = await bed.settle(ORIGINAL);
+    expect(namesOf(left.hooks)).toEqual(['c']);
+    expect(left.ran.map(({ name, last_run }) => [name, last_run])).toEqual([
+      ['a', { started_at: BEGAN, phase: 'Succeeded' }],
+      ['b', { started_at: BEGAN, phase: 'Unknown' }],
+    ]);
+  });
+
+  test('early has its hook run again when that failed indeed', async () => {
+    const bed = makeBed();
+    bed.leave(atWork('Failed'), 'failed', GAVE_UP);
+    bed.job('b', 'Failed');
+    expect(namesOf((await bed.settle(ORIGINAL)).hooks)).toEqual(['b', 'c']);
+  });
+
+  test.each([
+    ['as its time was up', `${GAVE_UP}\ncontext deadline exceeded`],
+    [
+      'as its hook failed',
+      'Release "web" failed: failed pre-install: resource Job/shop/b not ready. status: Failed, message: Job Failed',
+    ],
+  ])('%s has all hooks run again', async (_why, description) => {
+    const bed = makeBed();
+    bed.leave(atWork('Failed'), 'failed', description);
+    bed.job('b', 'Complete');
+    const left = await bed.settle(ORIGINAL);
+    expect([left.hooks, left.ran]).toEqual([undefined, []]);
+  });
+});
+
 describe('what a killed Helm has left', () => {
   test('is ended, so that another Helm can go on, and says what it was at', async () => {
     const bed = makeBed();
