@@ -135,12 +135,12 @@ async function arrived(namespace: string, name: string): Promise<Record<string, 
   return Object.fromEntries(volumes);
 }
 
-/** What an export has left in the namespace besides what was there. */
+/** What an export has left in the namespace besides what was there. What is deleted goes when its controllers have let it. */
 async function leftOver(): Promise<string[]> {
   const lists = await Promise.all(TEMPORARY.map((path) => stage.kube.list(path)));
   return lists
     .flat()
-    .filter(({ metadata }) => metadata.namespace === shop)
+    .filter(({ metadata }) => metadata.namespace === shop && metadata.deletionTimestamp === undefined)
     .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
@@ -341,7 +341,11 @@ describe('an export that is interrupted', () => {
     const run = await runTransship(exporting('--path', folder, '--running-vms', 'snapshot'), {
       ...user(stage),
       onStart: (child) => {
-        stop = () => void child.kill('SIGTERM');
+        // Once: a second one means at once.
+        stop = () => {
+          stop = () => {};
+          child.kill('SIGTERM');
+        };
       },
     });
     expect(run.exitCode).toBe(1);
