@@ -8,8 +8,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          // One process for many files: to load what they test takes longer than most of them. By default there is one less
-          // than cores.
+          // One process for many files: to load what they test takes longer than most of them. A helper is loaded once, too: its
+          // hooks go into a function that each file calls. By default there is one process less than cores.
           isolate: false,
           maxWorkers: availableParallelism(),
           testTimeout: 10_000,

@@ -224,9 +224,12 @@ export function helmWords(stderr: string, exitCode: number): string {
  * Whether Helm 4 has failed because it stopped waiting for something that was under way, although its time was not up. What
  * it waits for is looked at by several workers at once, and the older of two states that come together may be told last.
  * https://github.com/fluxcd/cli-utils/blob/v1.2.2/pkg/kstatus/watcher/object_status_reporter.go `asyncEventHandler`
+ * Where something else has failed indeed, that is why it failed.
  *
  * @param words - what it said, or the description in its record
  */
 export function gaveUpEarly(words: string): boolean {
-  return / not ready\. status: InProgress\b/.test(words) && !/context (deadline exceeded|canceled)/.test(words);
+  const states = [...words.matchAll(/ not ready\. status: (\w+)/g)].map(([, status]) => status);
+  const isAllUnderWay = states.length > 0 && states.every((status) => status === 'InProgress');
+  return isAllUnderWay && !/context (deadline exceeded|canceled)/.test(words);
 }

@@ -131,16 +131,18 @@ async function replaceOne(
   const { cluster, undo, signal, reporter } = context;
   const place = { driver: existing.driver, namespace, name };
   const mark = upgradeMark(record);
-  const label = highest(existing.revisions)?.environment;
+  const before = highest(existing.revisions);
+  // Also for one that is left to go on with: its hooks are those of one operation.
+  const way = wayToReplace(before);
+  // Helm carries labels on in an upgrade only.
+  const label = way === 'upgrade' ? undefined : before?.environment;
+  const labels = label === undefined ? undefined : { [ENVIRONMENT_LABEL]: label };
+  const asked = { original: record, mark, operation: operationOf(way) };
   const look = async (revisions: readonly TargetRevision[]): Promise<Start> => {
     const newest = highest(revisions);
-    const way = wayToReplace(newest);
     // Whose mark it does not bear, that helm may still be at work.
     const leftBehind = newest?.frozen === undefined ? undefined : newest;
-    const left = await settleHelm(context, place, leftBehind, { original: record, mark, operation: operationOf(way) });
-    // Helm carries labels on in an upgrade only.
-    const labels = way === 'upgrade' || label === undefined ? undefined : { [ENVIRONMENT_LABEL]: label };
-    return { way, left, labels };
+    return { way, labels, left: await settleHelm(context, place, leftBehind, asked) };
   };
   const start = await look(existing.revisions);
   if (!start.left.isDone) {

@@ -788,39 +788,58 @@ test('an import that was cancelled or killed in a hook waits for that hook, and 
   );
 }, 60_000);
 
-test('an import whose Helm stops waiting for a hook early waits for it, and has Helm go on', async () => {
-  const watched = watchHelm();
-  const jobPath = '/apis/batch/v1/namespaces/early/jobs/endless-endless';
-  const label = (host: string) =>
-    bed.target.bed.kubectl(['label', 'node', '--all', `kubernetes.io/hostname=${host}`, '--overwrite']);
-  let before: KubeObject | undefined;
-  const rows = await bed.restore(team, {
-    only: ['endless'],
-    map: { team: 'early' },
-    runProgram: async (command, words, options) => {
-      if (watched.args.length > 0) return watched.run(command, words, options);
-      const patient = words.map((word, index) => (words[index - 1] === '--timeout' ? '2s' : word));
-      const { stderr, ...result } = await watched.run(command, patient, options);
-      expect(stderr).toContain('status: InProgress');
-      expect(stderr).toContain('\ncontext deadline exceeded');
-      // What Helm says and keeps when its time is not up.
-      const early = (words: string) => words.replaceAll('\ncontext deadline exceeded', '');
-      const record = (await bed.target.records('early', 'endless')).get(1);
-      if (record === undefined) throw new Error('Helm has left no record.');
-      const { info } = parseRelease(record);
-      const body = await recordToObject(withStatus(record, 'failed', early(info.description ?? '')));
-      await bed.target.cluster.json({ method: 'PUT', path: secretPath('early', 'endless', 1), body });
-      before = await bed.target.find(jobPath);
-      await label('nowhere');
-      return { ...result, stderr: early(stderr) };
-    },
-  });
-  await label('target-node');
-  expect(rows).toMatchObject([{ outcome: 'created' }]);
-  expect(watched.args).toHaveLength(2);
-  expect((await bed.target.find(jobPath))?.metadata.uid).toBe(before?.metadata.uid);
-  expect(await statuses('early', 'endless')).toEqual(['1 deployed']);
-}, 60_000);
+test.each([
+  { of: 'a new release', namespace: 'early', first: 1, outcome: 'created', left: ['1 deployed'] },
+  {
+    of: 'a release that was uninstalled',
+    namespace: 'early-again',
+    first: 2,
+    outcome: 'updated',
+    left: ['1 superseded', '2 failed', '3 deployed'],
+  },
+])(
+  'a Helm that stops waiting for a hook early, of $of, goes on once that hook has ended',
+  async ({ namespace, first, outcome, left }) => {
+    const watched = watchHelm();
+    const jobPath = `/apis/batch/v1/namespaces/${namespace}/jobs/endless-endless`;
+    const label = (host: string) =>
+      bed.target.bed.kubectl(['label', 'node', '--all', `kubernetes.io/hostname=${host}`, '--overwrite']);
+    let before: KubeObject | undefined;
+    await createNamespace(namespace);
+    if (first > 1) {
+      await bed.target.helm(`install endless ${app} -n ${namespace}`);
+      await bed.target.helm(`uninstall endless -n ${namespace} --keep-history`);
+    }
+    const rows = await bed.restore(team, {
+      only: ['endless'],
+      map: { team: namespace },
+      replace: true,
+      runProgram: async (command, words, options) => {
+        if (watched.args.length > 0) return watched.run(command, words, options);
+        const patient = words.map((word, index) => (words[index - 1] === '--timeout' ? '2s' : word));
+        const { stderr, ...result } = await watched.run(command, patient, options);
+        expect(stderr).toContain('status: InProgress');
+        expect(stderr).toContain('\ncontext deadline exceeded');
+        // What Helm says and keeps when its time is not up.
+        const early = (words: string) => words.replaceAll('\ncontext deadline exceeded', '');
+        const record = (await bed.target.records(namespace, 'endless')).get(first);
+        if (record === undefined) throw new Error('Helm has left no record.');
+        const { info } = parseRelease(record);
+        const body = await recordToObject(withStatus(record, 'failed', early(info.description ?? '')));
+        await bed.target.cluster.json({ method: 'PUT', path: secretPath(namespace, 'endless', first), body });
+        before = await bed.target.find(jobPath);
+        await label('nowhere');
+        return { ...result, stderr: early(stderr) };
+      },
+    });
+    await label('target-node');
+    expect(rows).toMatchObject([{ outcome }]);
+    expect(watched.args.map(([command]) => command)).toEqual(['install', 'install']);
+    expect((await bed.target.find(jobPath))?.metadata.uid).toBe(before?.metadata.uid);
+    expect(await statuses(namespace, 'endless')).toEqual(left);
+  },
+  60_000,
+);
 
 async function waitUntilFound(path: string): Promise<void> {
   while ((await bed.target.find(path)) === undefined) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   findHelm,
+  gaveUpEarly,
   type Helm,
   type HelmRun,
   helmEnvironment,
@@ -164,5 +165,21 @@ describe('helmWords', () => {
   test('names the signal that ended Helm, and what it had said by then', () => {
     expect(helmWords('', 137)).toBe('helm was ended by signal 9.');
     expect(helmWords('Error: context canceled\n', 143)).toBe('helm was ended by signal 15.\ncontext canceled');
+  });
+});
+
+describe('gaveUpEarly', () => {
+  const job = (status: string) => `resource Job/shop/migrate not ready. status: ${status}, message: Job is so`;
+
+  test.each([
+    ['what it waited for was under way', job('InProgress'), true],
+    ['all of what it waited for was', `${job('InProgress')}\n${job('InProgress')}`, true],
+    ['its time was up', `${job('InProgress')}\ncontext deadline exceeded`, false],
+    ['it was cancelled', `${job('InProgress')}\ncontext canceled`, false],
+    ['it had failed', job('Failed'), false],
+    ['other things had failed', `${job('InProgress')}\n${job('Failed')}`, false],
+    ['Helm failed in another way', 'admission webhook denied the request', false],
+  ])('when %s', (_why, words, isEarly) => {
+    expect(gaveUpEarly(`INSTALLATION FAILED: failed pre-install: ${words}`)).toBe(isEarly);
   });
 });
